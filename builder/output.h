@@ -1,0 +1,79 @@
+/*
+ * Outputs: where the result of a build goes.
+ *
+ * A request is one `-o` (or `-t`, `--load`, `--push`) of the command line, parsed and checked before the build
+ * starts. The coordinator asks what it needs, prepares a struct cb_result that has it, and calls cb_output_write in a
+ * pool thread. The drivers are builder/output_*.c.
+ */
+#ifndef CB_BUILDER_OUTPUT_H
+#define CB_BUILDER_OUTPUT_H
+
+#include <jansson.h>
+#include <stdint.h>
+
+#include "base/cancel.h"
+#include "base/err.h"
+#include "base/strv.h"
+#include "builder/result.h"
+#include "layers/compress.h"
+
+enum cb_output_type {
+	CB_OUTPUT_STORE, /* tag in the store; also what `-t` alone means */
+	CB_OUTPUT_OCI,
+	CB_OUTPUT_DOCKER,
+	CB_OUTPUT_LOCAL,
+	CB_OUTPUT_TAR,
+	CB_OUTPUT_REGISTRY,
+	CB_OUTPUT_CACHEONLY,
+};
+
+enum cb_output_need {
+	CB_OUTPUT_LAYERS = 1 << 0, /* blobs of all layers in the store, diff IDs, config */
+	CB_OUTPUT_FILES = 1 << 1,  /* the unpacked chain of snapshots */
+};
+
+struct cb_output_request {
+	enum cb_output_type type;
+	char *dest;	      /* path, "-" for standard output, or NULL */
+	bool tar;	      /* oci: one tar file (default) or a directory */
+	struct cb_strv names; /* image names */
+	struct cb_compress_spec compression; /* for layers that this build made */
+	bool oci_mediatypes;
+	struct cb_strv attrs; /* all other "key=value" of the -o, as given */
+};
+
+/**
+ * Parses one -o value ("DIR", "-", "type=…,key=value…"). @names (of -t) are copied into the request for types that
+ * carry names. CB_ERR_USAGE with a hint for what is wrong or unknown.
+ */
+int cb_output_parse(const char *text, const struct cb_strv *names, struct cb_output_request **ret, struct cb_err **err);
+struct cb_output_request *cb_output_request_free(struct cb_output_request *request);
+CB_DEFINE_CLEANUP(struct cb_output_request *, cb_output_request_free)
+
+/** Checks before the build what can be known then: the destination's directory exists, stdout is no terminal. */
+int cb_output_check(const struct cb_output_request *request, struct cb_err **err);
+/** enum cb_output_need values. */
+unsigned int cb_output_needs(const struct cb_output_request *request);
+/** The progress line of the request, e.g. "exporting to oci image format". Static. */
+const char *cb_output_title(const struct cb_output_request *request);
+
+/** Progress of a driver; may be called from the driver's thread only. Functions may be NULL. */
+struct cb_output_progress {
+	void *ctx;
+	/** One sub-line, e.g. "exporting layers", with bytes; @total 0 while unknown; @current == @total is done. */
+	void (*status)(void *ctx, const char *line, uint64_t current, uint64_t total);
+};
+
+/**
+ * Writes @result as asked. *ret_meta gets a new object of facts for --metadata-file ("containerimage.digest",
+ * "containerimage.config.digest", "containerimage.descriptor", "image.name"), merged over all outputs by the caller.
+ */
+int cb_output_write(const struct cb_output_request *request, const struct cb_result *result, struct cb_cancel *cancel,
+		    const struct cb_output_progress *progress, json_t **ret_meta, struct cb_err **err);
+
+/** Writes the image ID ("sha256:…", no newline) to @path. */
+int cb_output_iidfile(const char *path, const struct cb_result *result, struct cb_err **err);
+/** Writes @meta, indented, to @path. */
+int cb_output_metadata_file(const char *path, json_t *meta, struct cb_err **err);
+
+#endif
