@@ -1,0 +1,49 @@
+/*
+ * Local archives of ADD: is this file a tar, and unpack it into the destination.
+ *
+ * Decided by content only: plain, gzip, bzip2, xz or zstd around a tar whose first header has a right checksum (or an
+ * archive that consists of the end marker alone). Same rules against hostile input as layers/apply.h; `.wh.` names are
+ * refused, since they would become deletions in the layer.
+ */
+#ifndef CB_LAYERS_ARCHIVE_H
+#define CB_LAYERS_ARCHIVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/cancel.h"
+#include "base/err.h"
+#include "layers/apply.h"
+
+/** 1 when the file @fd (read by pread from 0) is an archive that ADD unpacks, else 0. */
+int cb_archive_is_tar(int fd, struct cb_err **err);
+
+/**
+ * Where entries go. The destination is one directory of a file system whose symlinks may lead elsewhere in it, so the
+ * owner of the snapshot resolves names.
+ */
+struct cb_archive_dest {
+	/**
+	 * Opens directory @path (clean, relative to the destination; "" is the destination itself) in the new snapshot
+	 * for writing (O_RDONLY | O_DIRECTORY, given to the caller). Symlinks on the way are followed inside the root
+	 * file system; missing directories are made 0755 with the owner of the copy, those of the parents copied up.
+	 * CB_ERR_INPUT when something on the way is no directory.
+	 */
+	int (*open_dir)(void *arg, const char *path, int *ret_fd, struct cb_err **err);
+	void *arg;
+};
+
+struct cb_archive_spec {
+	int fd; /* the archive; borrowed, read from offset 0 */
+	struct cb_archive_dest dest;
+	bool chown; /* --chown: every entry gets uid and gid */
+	uint32_t uid, gid;
+	bool single_id, no_devices; /* as in struct cb_apply_spec */
+	struct cb_apply_limits limits;
+	const struct cb_cancel *cancel; /* or NULL */
+};
+
+/** Unpacks. @stats may be NULL. */
+int cb_archive_extract(const struct cb_archive_spec *spec, struct cb_apply_stats *stats, struct cb_err **err);
+
+#endif
