@@ -141,7 +141,7 @@ struct cb_command {
 enum cb_health { CB_HEALTH_NONE, CB_HEALTH_CMD };
 
 /** HEALTHCHECK. Times are nanoseconds, 0 when the flag is absent (or written as 0). Never expanded. */
-struct cb_healthcheck {
+struct cb_health_check {
 	enum cb_health type;
 	struct cb_command cmd;
 	int64_t interval, timeout, start_period, start_interval;
@@ -171,7 +171,7 @@ struct cb_instr {
 		struct cb_command command; /* CMD, ENTRYPOINT */
 		struct cb_texts words;     /* EXPOSE, VOLUME (expand each), SHELL (argv, never expanded) */
 		struct cb_text text;       /* USER, WORKDIR, STOPSIGNAL (expand), MAINTAINER (never) */
-		struct cb_healthcheck health;
+		struct cb_health_check health;
 		struct cb_from from;
 		struct {
 			struct cb_text text; /* what to store: logical line behind ONBUILD, here-documents appended */
