@@ -1,0 +1,38 @@
+/*
+ * The subcommands of cbuild: main looks the name up here, help and completions are made from it.
+ *
+ * A command gets the arguments after its name, prints its results on standard output and everything else on standard
+ * error, and returns an enum cb_exit.
+ */
+#ifndef CB_BUILDER_COMMAND_H
+#define CB_BUILDER_COMMAND_H
+
+#include <stddef.h>
+
+#include "builder/opt.h"
+
+struct cb_command {
+	const char *name;             /* "parse" */
+	const char *args;             /* "[OPTIONS] FILE|-" */
+	const char *summary;          /* one line, lower case, no full stop */
+	const struct cb_opt *options; /* ended by a zero entry; NULL: none but --help */
+	int (*run)(int argc, char **argv);
+};
+
+extern const struct cb_command cb_commands[];
+extern const size_t cb_n_commands;
+
+/** The command, or NULL. */
+const struct cb_command *cb_command_find(const char *name);
+/** Runs cbuild with the arguments of main. */
+int cb_command_main(int argc, char **argv);
+
+int cb_cmd_build(int argc, char **argv);
+int cb_cmd_graph(int argc, char **argv);
+int cb_cmd_run(int argc, char **argv);
+int cb_cmd_parse(int argc, char **argv);
+int cb_cmd_debug(int argc, char **argv);
+int cb_cmd_version(int argc, char **argv);
+int cb_cmd_help(int argc, char **argv);
+
+#endif

@@ -1,0 +1,117 @@
+/*
+ * What a build was asked to do: the command line of `cbuild build` as values.
+ *
+ * Filled by cb_settings_parse, read-only afterwards. Lists keep the order of the command line. Later issues add fields;
+ * an option is in the table only when something acts on it.
+ */
+#ifndef CB_BUILDER_SETTINGS_H
+#define CB_BUILDER_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/strv.h"
+
+/** How progress is shown; AUTO is TTY on a terminal and PLAIN elsewhere. */
+enum cb_progress_mode {
+	CB_PROGRESS_AUTO,
+	CB_PROGRESS_TTY,
+	CB_PROGRESS_PLAIN,
+	CB_PROGRESS_RAWJSON,
+	CB_PROGRESS_QUIET,
+	CB_PROGRESS_NONE,
+};
+
+/** --network: what RUN steps without a flag of their own get. */
+enum cb_network_mode { CB_NETWORK_DEFAULT, CB_NETWORK_NONE, CB_NETWORK_HOST };
+
+/** One -o: `type=oci,dest=x.tar,name=y` → type "oci", dest "x.tar", attrs "name=y". */
+struct cb_output_spec {
+	char *type;           /* oci docker local tar image registry cacheonly ... as written */
+	char *dest;           /* path, "-" for standard output, or NULL */
+	struct cb_strv attrs; /* the other keys as "k=v", in order */
+};
+
+/** One --secret: `id=x,src=FILE` or `id=x,env=NAME`. */
+struct cb_secret_spec {
+	char *id;
+	char *src; /* file, or NULL */
+	char *env; /* environment variable of cbuild, or NULL */
+};
+
+/** One --ulimit: `nofile=1024:2048`. */
+struct cb_ulimit_spec {
+	char *name;
+	int64_t soft, hard; /* -1: unlimited */
+};
+
+struct cb_settings {
+	/* what is built */
+	char *file;                    /* -f; NULL: look in the context; "-": standard input */
+	char *context;                 /* path, or "-"; never NULL after parsing */
+	char *target;                  /* --target, or NULL: the last stage */
+	struct cb_strv build_args;     /* "K=V"; a bare K took its value from the environment or was left out */
+	struct cb_strv build_contexts; /* "name=value", names lower-cased as they were checked */
+	struct cb_strv platforms;      /* --platform, lists split at commas */
+	struct cb_strv labels;         /* "K=V", later ones of a key replace earlier ones */
+	struct cb_strv annotations;    /* "[type[platform]:]K=V" as written */
+	/* what comes out */
+	struct cb_strv tags;
+	struct cb_output_spec *outputs;
+	size_t n_outputs, cap_outputs;
+	char *iidfile, *metadata_file;
+	/* cache */
+	bool no_cache;
+	struct cb_strv no_cache_filter; /* stage names */
+	bool pull;
+	struct cb_strv cache_from, cache_to; /* attribute lists as written; a bare name is type=registry,ref=NAME */
+	bool explain;
+	/* steps */
+	enum cb_network_mode network;
+	struct cb_strv add_hosts; /* "name=address" */
+	uint64_t shm_size;        /* bytes; 0: default */
+	struct cb_ulimit_spec *ulimits;
+	size_t n_ulimits, cap_ulimits;
+	struct cb_secret_spec *secrets;
+	size_t n_secrets, cap_secrets;
+	struct cb_strv ssh;   /* "id" or "id=path[,path]" */
+	struct cb_strv allow; /* entitlements: network.host, security.insecure */
+	char *isolation;      /* "auto" or the name of a rung; never NULL after parsing */
+	uint32_t jobs;        /* concurrent RUN steps; 0: chosen by the scheduler */
+	/* environment of cbuild */
+	char *root;                         /* store: --root, CBUILD_ROOT, else the default; never NULL after parsing */
+	char *ca_cert;                      /* PEM file for registries and URLs, or NULL */
+	struct cb_strv insecure_registries; /* host[:port] that may be plain HTTP or have a bad certificate */
+	char *registries_conf;              /* --registries-conf, or NULL: the system's */
+	/* progress */
+	enum cb_progress_mode progress;
+	bool quiet; /* -q: only the image id on standard output */
+	bool debug;
+	/* legacy options that docker accepts without effect, as given; each earns one warning */
+	struct cb_strv ignored;
+};
+
+/** Zeroes @settings and sets the defaults that do not depend on options. */
+void cb_settings_init(struct cb_settings *settings);
+void cb_settings_done(struct cb_settings *settings);
+#define cleanup_settings __attribute__((cleanup(cb_settings_done)))
+
+/**
+ * Parses the arguments of `cbuild build` (argv[0] is the first argument, not the program) over an initialised struct.
+ * @environ is a "K=V" array as main has it. 1 when --help was asked for and nothing else matters; CB_ERR_USAGE.
+ */
+int cb_settings_parse(
+	struct cb_settings *settings, int argc, char *const *argv, char *const *environ, struct cb_err **err);
+
+/** Parses one -o value: "DIR", "-", or comma-separated key=value (CSV quotes allowed). Exposed for tests and `cbuild
+ * run`. */
+int cb_output_spec_parse(const char *text, struct cb_output_spec *ret, struct cb_err **err);
+void cb_output_spec_done(struct cb_output_spec *spec);
+/** The attribute @key, or NULL. */
+const char *cb_output_spec_get(const struct cb_output_spec *spec, const char *key);
+
+/** The store directory: @option, else CBUILD_ROOT of @environ, else the default of this user. Caller frees. */
+char *cb_settings_default_root(const char *option, char *const *environ);
+
+#endif
