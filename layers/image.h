@@ -18,27 +18,28 @@
 #define CB_ANNOTATION_CREATED "org.opencontainers.image.created"
 
 /** An image with both its documents read. */
-struct cb_image {
+struct cb_stored_image {
 	struct cb_descriptor desc; /* of the manifest */
 	struct cb_manifest *manifest;
 	struct cb_image_config *config;
 };
-struct cb_image *cb_image_free(struct cb_image *image);
-CB_DEFINE_CLEANUP(struct cb_image *, cb_image_free)
+struct cb_stored_image *cb_stored_image_free(struct cb_stored_image *image);
+CB_DEFINE_CLEANUP(struct cb_stored_image *, cb_stored_image_free)
 
 /**
  * Stores config and manifest of an image whose layer blobs are in the store: the manifest's config descriptor is filled
  * here from @config. @layers are bottom first, one for each diff ID. @annotations may be NULL. *ret describes the
  * manifest, with the config's platform.
  */
-int cb_image_put(struct cb_store *store, const struct cb_image_config *config, const struct cb_descriptor *layers,
-	size_t n_layers, bool docker, const json_t *annotations, struct cb_descriptor *ret, struct cb_err **err);
+int cb_stored_image_put(struct cb_store *store, const struct cb_image_config *config,
+	const struct cb_descriptor *layers, size_t n_layers, bool docker, const json_t *annotations,
+	struct cb_descriptor *ret, struct cb_err **err);
 /**
  * Reads manifest and config that are both in the store. An index is resolved for @platform (NULL: the host's).
  * CB_ERR_NOT_FOUND when a document is missing or no platform fits.
  */
-int cb_image_load(struct cb_store *store, const struct cb_descriptor *desc, const struct cb_platform *platform,
-	struct cb_image **ret, struct cb_err **err);
+int cb_stored_image_load(struct cb_store *store, const struct cb_descriptor *desc, const struct cb_platform *platform,
+	struct cb_stored_image **ret, struct cb_err **err);
 
 /** Points the name @ref (parsed and normalised here; no digest) at @desc, replacing an earlier image of that name. */
 int cb_tag_set(struct cb_store *store, const char *ref, const struct cb_descriptor *desc, struct cb_err **err);

@@ -15,10 +15,10 @@
 int cb_layer_put(struct cb_store *store, const struct cb_digest *diff_id, uint64_t size,
 	const struct cb_descriptor *blob, struct cb_err **err);
 /**
- * A blob of the layer with compression @compression whose bytes are in the store: 0 with *ret (media type, digest,
+ * A blob of the layer compressed as @codec whose bytes are in the store: 0 with *ret (media type, digest,
  * size; zeroed or done before), or 1.
  */
-int cb_layer_find(struct cb_store *store, const struct cb_digest *diff_id, enum cb_compression compression,
+int cb_layer_find(struct cb_store *store, const struct cb_digest *diff_id, enum cb_codec codec,
 	struct cb_descriptor *ret, struct cb_err **err);
 /** Any recorded blob of the layer, in the store first: 0 with *ret, or 1. */
 int cb_layer_find_any(

@@ -6,6 +6,8 @@
 
 #include <stdbool.h>
 
+#include "layers/compress.h"
+
 #define CB_MEDIA_OCI_INDEX "application/vnd.oci.image.index.v1+json"
 #define CB_MEDIA_OCI_MANIFEST "application/vnd.oci.image.manifest.v1+json"
 #define CB_MEDIA_OCI_CONFIG "application/vnd.oci.image.config.v1+json"
@@ -30,13 +32,6 @@ enum cb_media_kind {
 	CB_MEDIA_KIND_LAYER,
 };
 
-/** As layers are stored: what cb_media_layer_compression finds and cb_media_layer_type needs. */
-enum cb_compression {
-	CB_COMPRESSION_NONE,
-	CB_COMPRESSION_GZIP,
-	CB_COMPRESSION_ZSTD,
-};
-
 /** The kind of @type; parameters (";…") are ignored; NULL is unknown. */
 enum cb_media_kind cb_media_kind(const char *type);
 /** True for the Docker family. */
@@ -44,12 +39,8 @@ bool cb_media_is_docker(const char *type);
 /** True for foreign (non-distributable) layer types. */
 bool cb_media_is_foreign(const char *type);
 /** The compression that a layer's type names (the bytes decide in the end). */
-enum cb_compression cb_media_layer_compression(const char *type);
-/** The layer type of @compression; a static string. */
-const char *cb_media_layer_type(enum cb_compression compression, bool docker);
-/** "uncompressed", "gzip" or "zstd". */
-const char *cb_compression_name(enum cb_compression compression);
-/** False when @name is none of the three names. */
-bool cb_compression_parse(const char *name, enum cb_compression *ret);
+enum cb_codec cb_media_layer_codec(const char *type);
+/** The layer type of @codec; a static string. */
+const char *cb_media_layer_type(enum cb_codec codec, bool docker);
 
 #endif
