@@ -15,28 +15,28 @@
 
 /** What kind of failure: decides the exit status and whether a retry makes sense. */
 enum cb_code {
-	CB_ERR_INTERNAL = -1,	 /* a promise between our own functions was broken */
-	CB_ERR_INPUT = -2,	 /* a Buildfile, context, image name or other user input is wrong */
-	CB_ERR_USAGE = -3,	 /* the command line is wrong */
-	CB_ERR_IO = -4,		 /* a system call failed (errnum is set) */
-	CB_ERR_NOT_FOUND = -5,	 /* a named thing is not there */
-	CB_ERR_CORRUPT = -6,	 /* data does not have its digest, or does not follow its format */
-	CB_ERR_LIMIT = -7,	 /* a named limit was exceeded */
+	CB_ERR_INTERNAL = -1,    /* a promise between our own functions was broken */
+	CB_ERR_INPUT = -2,       /* a Buildfile, context, image name or other user input is wrong */
+	CB_ERR_USAGE = -3,       /* the command line is wrong */
+	CB_ERR_IO = -4,          /* a system call failed (errnum is set) */
+	CB_ERR_NOT_FOUND = -5,   /* a named thing is not there */
+	CB_ERR_CORRUPT = -6,     /* data does not have its digest, or does not follow its format */
+	CB_ERR_LIMIT = -7,       /* a named limit was exceeded */
 	CB_ERR_UNSUPPORTED = -8, /* this host or this build of cbuild cannot do it */
-	CB_ERR_DENIED = -9,	 /* permission, entitlement or authentication */
-	CB_ERR_NETWORK = -10,	 /* a transfer failed in a way that a retry may mend */
-	CB_ERR_STEP = -11,	 /* a RUN command ended with a non-zero status or by a signal */
-	CB_ERR_CANCELED = -12,	 /* the user or a failing sibling stopped it */
-	CB_ERR_NO_SPACE = -13,	 /* ENOSPC or EDQUOT: the disk or a quota is full */
+	CB_ERR_DENIED = -9,      /* permission, entitlement or authentication */
+	CB_ERR_NETWORK = -10,    /* a transfer failed in a way that a retry may mend */
+	CB_ERR_STEP = -11,       /* a RUN command ended with a non-zero status or by a signal */
+	CB_ERR_CANCELED = -12,   /* the user or a failing sibling stopped it */
+	CB_ERR_NO_SPACE = -13,   /* ENOSPC or EDQUOT: the disk or a quota is full */
 };
 
 /** A failure. Lines and columns are 1-based; 0 means that the place is not known. */
 struct cb_err {
 	enum cb_code code;
-	int errnum;	    /* errno of the failing call, or 0 */
-	char *msg;	    /* outermost context first, "a: b: c" */
-	char *hint;	    /* what to do, or NULL */
-	char *file;	    /* the file that line counts in, when it is not the Buildfile; or NULL */
+	int errnum; /* errno of the failing call, or 0 */
+	char *msg;  /* outermost context first, "a: b: c" */
+	char *hint; /* what to do, or NULL */
+	char *file; /* the file that line counts in, when it is not the Buildfile; or NULL */
 	unsigned int line, col, end_line;
 };
 

@@ -23,12 +23,12 @@ static inline void cb_closep(int *fd)
 #define cleanup_close __attribute__((cleanup(cb_closep)))
 
 /** Gives a descriptor away: the local becomes -EBADF. */
-#define CB_TAKE_FD(fd)                                                                             \
-	({                                                                                         \
-		int *taken_from = &(fd);                                                           \
-		int taken = *taken_from;                                                           \
-		*taken_from = -EBADF;                                                              \
-		taken;                                                                             \
+#define CB_TAKE_FD(fd)                                                                                                 \
+	({                                                                                                             \
+		int *taken_from = &(fd);                                                                               \
+		int taken = *taken_from;                                                                               \
+		*taken_from = -EBADF;                                                                                  \
+		taken;                                                                                                 \
 	})
 
 /** Writes all; 0 or -1 with errno. */
@@ -41,7 +41,7 @@ int cb_fd_read_all(int fd, size_t max, const char *what, struct cb_buf *out, str
 int cb_file_read_at(int dirfd, const char *path, size_t max, struct cb_buf *out, struct cb_err **err);
 /** Copies from the offsets of both to the end of @src (copy_file_range, else read and write). @ret_len may be NULL. */
 int cb_fd_copy(int src, int dst, uint64_t *ret_len, struct cb_err **err);
-/** dup with O_CLOEXEC, never below 3; aborts on failure only for lack of descriptors is reported as -1 with errno. */
+/** dup with O_CLOEXEC, never below 3; -1 with errno. */
 int cb_fd_dup(int fd);
 
 #endif

@@ -35,20 +35,20 @@ char *cb_xvasprintf(const char *fmt, va_list ap) __attribute__((format(printf, 1
 #define cb_newa0(type, n) ((type *)cb_xcalloc((n), sizeof(type)))
 
 /** Grows the array *(p) with capacity *(cap) so that it holds at least @need items. */
-#define CB_GROW(p, cap, need)                                                                      \
-	do {                                                                                       \
-		if ((need) > (cap)) {                                                              \
-			(cap) = CB_MAX((size_t)(need), (cap) + (cap) / 2 + 8);                     \
-			(p) = cb_xreallocarray((p), (cap), sizeof(*(p)));                          \
-		}                                                                                  \
+#define CB_GROW(p, cap, need)                                                                                          \
+	do {                                                                                                           \
+		if ((need) > (cap)) {                                                                                  \
+			(cap) = CB_MAX((size_t)(need), (cap) + (cap) / 2 + 8);                                         \
+			(p) = cb_xreallocarray((p), (cap), sizeof(*(p)));                                              \
+		}                                                                                                      \
 	} while (0)
 
 /** Declares the cleanup handler that CB_CLEANUP(fn) uses; @fn takes NULL. */
-#define CB_DEFINE_CLEANUP(type, fn)                                                                \
-	static inline __attribute__((unused)) void fn##p(type *p)                                  \
-	{                                                                                          \
-		if (*p)                                                                            \
-			fn(*p);                                                                    \
+#define CB_DEFINE_CLEANUP(type, fn)                                                                                    \
+	static inline __attribute__((unused)) void fn##p(type *p)                                                      \
+	{                                                                                                              \
+		if (*p)                                                                                                \
+			fn(*p);                                                                                        \
 	}
 #define CB_CLEANUP(fn) __attribute__((cleanup(fn##p)))
 
@@ -59,12 +59,12 @@ static inline void cb_freep(void *p)
 #define cleanup_free __attribute__((cleanup(cb_freep)))
 
 /** Gives a pointer away: the local becomes NULL. */
-#define CB_TAKE_PTR(p)                                                                             \
-	({                                                                                         \
-		__typeof__(p) *taken_from = &(p);                                                  \
-		__typeof__(p) taken = *taken_from;                                                 \
-		*taken_from = NULL;                                                                \
-		taken;                                                                             \
+#define CB_TAKE_PTR(p)                                                                                                 \
+	({                                                                                                             \
+		__typeof__(p) *taken_from = &(p);                                                                      \
+		__typeof__(p) taken = *taken_from;                                                                     \
+		*taken_from = NULL;                                                                                    \
+		taken;                                                                                                 \
 	})
 
 #endif

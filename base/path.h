@@ -39,8 +39,8 @@ int cb_path_open_beneath(int rootfd, const char *path, int flags, mode_t mode);
 void cb_path_force_walk(bool on);
 /** mkdir -p below @rootfd without leaving it; missing ones get @mode. Returns an O_PATH descriptor or -1 with errno. */
 int cb_path_mkdirs_in_root(int rootfd, const char *path, mode_t mode);
-/** Removes the entry @name below @dirfd and everything beneath, on one file system, never following symlinks. */
-int cb_path_remove_tree(int dirfd, const char *name, struct cb_err **err);
+/** Removes the entry @name below @topfd and everything beneath, on one file system, never following symlinks. */
+int cb_path_remove_tree(int topfd, const char *name, struct cb_err **err);
 /** mkdir -p for trusted host paths (state directories). 0 or -1 with errno. */
 int cb_path_mkdirs(const char *path, mode_t mode);
 

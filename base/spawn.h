@@ -11,12 +11,12 @@
 
 struct cb_spawn {
 	const char *const *argv; /* argv[0] is looked up on PATH */
-	const char *const *env;	 /* NULL: inherited */
-	const char *dir;	 /* working directory, or NULL */
-	const void *input;	 /* for stdin; NULL with input_len 0: /dev/null */
+	const char *const *env;  /* NULL: inherited */
+	const char *dir;         /* working directory, or NULL */
+	const void *input;       /* for stdin; NULL with input_len 0: /dev/null */
 	size_t input_len;
 	size_t max_output; /* per stream; more is dropped; 0: 1 MiB */
-	int timeout_ms;	   /* 0: none; then SIGKILL to its process group and CB_ERR_LIMIT */
+	int timeout_ms;    /* 0: none; then SIGKILL to its process group and CB_ERR_LIMIT */
 };
 
 /**
