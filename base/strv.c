@@ -186,28 +186,29 @@ char *cb_str_trim(const char *s)
 
 #define NEAREST_MAX 64 /* longer words are no typing errors worth a table */
 
+/* Edits that turn @a into @b: insertion, deletion, replacement, or exchange of two neighbours, each counting one. */
 static size_t edit_distance(const char *a, const char *b)
 {
 	size_t n = strlen(a), m = strlen(b);
-	size_t row[NEAREST_MAX + 1];
+	size_t rows[3][NEAREST_MAX + 1];
 
 	if (n > NEAREST_MAX || m > NEAREST_MAX)
 		return NEAREST_MAX;
 	for (size_t j = 0; j <= m; j++)
-		row[j] = j;
+		rows[0][j] = j;
 	for (size_t i = 1; i <= n; i++) {
-		size_t diagonal = row[0];
+		size_t *row = rows[i % 3], *above = rows[(i - 1) % 3];
 
 		row[0] = i;
 		for (size_t j = 1; j <= m; j++) {
-			size_t above = row[j];
-			size_t swap = diagonal + (lower(a[i - 1]) != lower(b[j - 1]));
+			bool same = lower(a[i - 1]) == lower(b[j - 1]);
 
-			row[j] = CB_MIN(swap, CB_MIN(above, row[j - 1]) + 1);
-			diagonal = above;
+			row[j] = CB_MIN(above[j - 1] + !same, CB_MIN(above[j], row[j - 1]) + 1);
+			if (i > 1 && j > 1 && lower(a[i - 1]) == lower(b[j - 2]) && lower(a[i - 2]) == lower(b[j - 1]))
+				row[j] = CB_MIN(row[j], rows[(i - 2) % 3][j - 2] + 1);
 		}
 	}
-	return row[m];
+	return rows[n % 3][m];
 }
 
 const char *cb_str_nearest(const char *s, const char *const *candidates, size_t n)
