@@ -1,0 +1,140 @@
+/*
+ * Runs one process in a container of our own: namespaces, overlay root, capabilities, seccomp.
+ *
+ *   main:    cb_runtime_enter()   first thing, single-threaded; only for commands that build or run
+ *            cb_runtime_open()    before the first thread is started
+ *   threads: cb_runtime_start() ... cb_runtime_wait() (or cb_runtime_kill() from another thread)
+ *   end:     cb_runtime_close()
+ *
+ * cb_runtime_open forks a small single-threaded helper, the *zygote*: first process of a pid namespace, with a mount
+ * namespace of a handful of mounts. It clones *sandboxes*: all namespaces made, /proc /dev /sys mounted and masked,
+ * waiting for a spec. One waits ahead for every kind in use, so a start costs an overlay mount, a message and an
+ * exec. Nothing is ever mounted where the host can see it, and everything dies with the process that called
+ * cb_runtime_open, however it dies: when the zygote goes, the kernel kills its pid namespace.
+ *
+ * Threads: start, wait, kill and the queries may be called from any thread; a run is waited for by one thread.
+ */
+#ifndef CB_RUNTIME_RUNTIME_H
+#define CB_RUNTIME_RUNTIME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/cancel.h"
+#include "base/err.h"
+#include "base/mem.h"
+#include "base/strv.h"
+#include "runtime/spec.h"
+
+struct cb_runtime;
+struct cb_run;
+
+/** How well steps are separated from the host, best first. */
+enum cb_isolation {
+	CB_ISOLATION_AUTO,        /* the first that works */
+	CB_ISOLATION_ROOT_USERNS, /* real root outside, a user namespace inside; owners on disk unaffected (idmap) */
+	CB_ISOLATION_ROOT,        /* real root, or root of the user namespace that we were started in */
+	CB_ISOLATION_RANGES,      /* ordinary user with the id ranges of /etc/subuid and /etc/subgid */
+	CB_ISOLATION_SINGLE,      /* ordinary user with one id: everything belongs to root inside */
+};
+
+/** "root+userns", "root", "ranges", "single", "auto". */
+const char *cb_isolation_name(enum cb_isolation isolation);
+
+/**
+ * Gets the privileges that building needs. Root with CAP_SYS_ADMIN gets a private mount namespace and goes on. Anybody
+ * else goes on *inside* a user namespace, as its root, in a forked child: the original process stays behind to pass on
+ * signals and the exit status, and never returns from here. The process must have one thread, and descriptors that
+ * were opened before are of no use for mounts. A second call does nothing.
+ *
+ * @want restricts how: CB_ISOLATION_RANGES refuses to go on with one id, CB_ISOLATION_SINGLE does not ask for ranges
+ * (both make a user namespace even for root), the others are as AUTO. CB_ERR_UNSUPPORTED with a hint when the host
+ * allows none.
+ */
+int cb_runtime_enter(enum cb_isolation want, struct cb_err **err);
+
+/**
+ * True when overlay marks of this process are trusted.overlay.* (it is root of the initial user namespace), false
+ * when they are user.overlay.*. Ask after cb_runtime_enter.
+ */
+bool cb_runtime_trusted_xattrs(void);
+
+/** How overlay mounts are made; for tests, AUTO is the best that the kernel has. */
+enum cb_overlay_api {
+	CB_OVERLAY_AUTO,
+	CB_OVERLAY_FDS,     /* fsconfig with descriptors, Linux 6.13 */
+	CB_OVERLAY_STRINGS, /* fsconfig lowerdir+ with /proc/self/fd names, Linux 6.7 */
+	CB_OVERLAY_MOUNT,   /* mount(2), one page of options */
+};
+
+struct cb_runtime_options {
+	enum cb_isolation isolation; /* refused, not degraded, when it is not AUTO and not possible */
+	enum cb_overlay_api overlay_api;
+	int scratch_fd;  /* directory on the store's file system, for trials and throw-away names; borrowed for life */
+	bool no_prepare; /* no sandbox ahead; for tests and measurements */
+};
+
+/** One rung of the ladder as it was found. */
+struct cb_runtime_rung {
+	enum cb_isolation isolation;
+	bool works, chosen;
+	int errnum;   /* of the trial that failed, or 0 */
+	char *reason; /* "" when it works */
+};
+
+#define CB_RUNTIME_RUNGS 4
+
+struct cb_runtime_info {
+	enum cb_isolation isolation;
+	enum cb_overlay_api overlay_api;
+	bool trusted_xattrs;
+	struct cb_runtime_rung rungs[CB_RUNTIME_RUNGS]; /* in the order of the enum */
+	struct cb_strv warnings;                        /* one sentence each, for the user, once per build */
+};
+
+/** Chooses the isolation by trying and forks the zygote. Before any thread is started. */
+int cb_runtime_open(const struct cb_runtime_options *options, struct cb_runtime **ret, struct cb_err **err);
+/** Kills what is running. Takes NULL. */
+struct cb_runtime *cb_runtime_close(struct cb_runtime *runtime);
+CB_DEFINE_CLEANUP(struct cb_runtime *, cb_runtime_close)
+/** Borrowed until close. */
+const struct cb_runtime_info *cb_runtime_info(const struct cb_runtime *runtime);
+
+/** How a run ended. */
+struct cb_run_result {
+	int status;           /* 0..255; 128 + signal when one ended it; 127: no such command, 126: not executable */
+	int signal;           /* 0 when it exited */
+	bool oom;             /* the memory limit ended it */
+	bool killed;          /* cb_runtime_kill ended it */
+	uint64_t duration_ns; /* from start to the end of every process */
+	uint64_t user_ns, system_ns;
+	uint64_t max_rss;        /* bytes, largest process */
+	struct cb_strv warnings; /* limits that had to be lowered and the like; cb_run_result_done */
+};
+
+void cb_run_result_done(struct cb_run_result *result);
+
+/** Starts a container. *ret must be given to cb_runtime_wait. */
+int cb_runtime_start(
+	struct cb_runtime *runtime, const struct cb_run_spec *spec, struct cb_run **ret, struct cb_err **err);
+
+/**
+ * Waits until every process of the run is gone, and frees it. The overlay is unmounted then and upper is complete: it
+ * can be a layer at once (work_fd has been emptied). A command that cannot be executed is a result (127 or 126, its
+ * message went to stderr), a container that could not be built is an error. When @cancel is raised the run is killed
+ * with @grace_ms, and the result says so.
+ */
+int cb_runtime_wait(struct cb_run *run, const struct cb_cancel *cancel, int grace_ms, struct cb_run_result *ret,
+	struct cb_err **err);
+
+/**
+ * Ends a run: SIGTERM when the command listens to it, after @grace_ms SIGKILL to all its processes. Returns at once
+ * when grace_ms is 0, else when it is gone or the grace is over. Not after cb_runtime_wait returned.
+ */
+void cb_runtime_kill(struct cb_run *run, int grace_ms);
+
+/** Becomes readable when the run is over, for poll loops; -1 never. Borrowed until wait returns. */
+int cb_run_fd(const struct cb_run *run);
+
+#endif

@@ -1,0 +1,117 @@
+/*
+ * What one container run is made of: plain data, nothing owned.
+ *
+ * Every pointer and descriptor of a cb_run_spec is borrowed and is needed only until cb_runtime_start returned; the
+ * exceptions are upper_fd and work_fd, which must stay open until cb_runtime_wait returned. Zero-initialise with
+ * CB_RUN_SPEC_INIT: descriptors that are not used are -1.
+ *
+ * Directory descriptors must have been opened *after* cb_runtime_enter (O_PATH is enough): a mount can only be made
+ * from a descriptor of our own mount namespace.
+ */
+#ifndef CB_RUNTIME_SPEC_H
+#define CB_RUNTIME_SPEC_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+/** Most layers below one root or mount, from the kernel's limit of 500 (one is ours). */
+#define CB_RUN_LAYERS_MAX 499
+/** Most mounts of one run. */
+#define CB_RUN_MOUNTS_MAX 200
+/** Most bytes of all file contents of one run. */
+#define CB_RUN_FILES_MAX (16U << 20)
+
+enum cb_network {
+	CB_NETWORK_DEFAULT, /* for now the host's, as CB_NETWORK_HOST; its own one once it can be connected */
+	CB_NETWORK_HOST,
+	CB_NETWORK_NONE, /* a fresh namespace with nothing but lo */
+};
+
+enum cb_mount_kind {
+	CB_MOUNT_BIND,  /* the directory or file @fd, or @sub below it */
+	CB_MOUNT_CHAIN, /* the merged view of @layers, or @sub below it; writable only with @upper_fd and @work_fd */
+	CB_MOUNT_TMPFS, /* fresh and empty, gone after the run; at most @size bytes when not 0 */
+	CB_MOUNT_FILE,  /* a file with the bytes @data in memory that is never written to a disk: secrets */
+};
+
+/**
+ * One RUN --mount. @target is absolute and cleaned; it is resolved inside the container's root and created, without
+ * a trace in the layer, when it is missing. Mounts are made in the order of their targets, parents first; of several
+ * with one target the last counts. For bind mounts whose writes are thrown away, use a chain of one layer with a
+ * throw-away upper.
+ */
+struct cb_mount {
+	enum cb_mount_kind kind;
+	const char *target;
+	bool readonly;
+	int fd;
+	const char *sub;   /* resolved without leaving the source; NULL or "" : all of it */
+	const int *layers; /* bottom first */
+	size_t n_layers;
+	int upper_fd, work_fd;
+	uint64_t size;
+	const void *data;
+	size_t len;
+	uid_t uid; /* owner and mode of a FILE or of the root of a TMPFS */
+	gid_t gid;
+	mode_t mode; /* 0: 0400 for a FILE, 01777 for a TMPFS */
+};
+
+#define CB_MOUNT_INIT                                                                                                  \
+	{                                                                                                              \
+		.fd = -1, .upper_fd = -1, .work_fd = -1                                                                \
+	}
+
+/** An address for /etc/hosts. */
+struct cb_extra_host {
+	const char *name, *address;
+};
+
+/** @resource is an RLIMIT_ constant; UINT64_MAX means unlimited. */
+struct cb_ulimit {
+	int resource;
+	uint64_t soft, hard;
+};
+
+struct cb_run_spec {
+	const int *layers; /* directories in overlay format, bottom first */
+	size_t n_layers;   /* 0 is fine: an empty root */
+	int upper_fd;      /* takes the writes; -1: the root is read-only */
+	int work_fd;       /* empty directory on the file system of upper_fd */
+
+	const char *const *argv; /* NULL-terminated, at least one; argv[0] is looked up on the PATH of @env */
+	const char *const *env;  /* NULL-terminated "K=V" list, complete; may be NULL */
+	const char *cwd;         /* absolute; NULL: "/"; created when missing (0755, owned by uid:gid) */
+	uid_t uid;
+	gid_t gid;
+	const gid_t *groups; /* all supplementary groups, the primary one too if wanted */
+	size_t n_groups;
+
+	const char *hostname; /* NULL: "buildkitsandbox" */
+	enum cb_network network;
+	bool insecure; /* all capabilities, no seccomp filter, nothing masked; the caller checked the entitlement */
+
+	const struct cb_mount *mounts;
+	size_t n_mounts;
+	const struct cb_extra_host *extra_hosts;
+	size_t n_extra_hosts;
+	const char *const *dns; /* replace what the host's resolv.conf says; NULL-terminated or NULL, as the next two */
+	const char *const *dns_search;
+	const char *const *dns_options;
+
+	uint64_t shm_size; /* 0: 64 MiB */
+	const struct cb_ulimit *ulimits;
+	size_t n_ulimits;
+
+	int stdin_fd; /* -1: /dev/null */
+	int stdout_fd, stderr_fd;
+};
+
+#define CB_RUN_SPEC_INIT                                                                                               \
+	{                                                                                                              \
+		.upper_fd = -1, .work_fd = -1, .stdin_fd = -1, .stdout_fd = -1, .stderr_fd = -1                        \
+	}
+
+#endif
