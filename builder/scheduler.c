@@ -1,0 +1,340 @@
+#include "builder/scheduler.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+
+#include "base/timefmt.h"
+
+#define TICK_NS 100000000u
+
+struct job {
+	struct run *run;
+	struct cb_vertex *vertex;
+};
+
+/* One call of cb_scheduler_run. */
+struct run {
+	const struct cb_scheduler *s;
+	struct cb_vertex **todo; /* vertices to look at again, a stack */
+	size_t n_todo, cap_todo;
+	size_t running;
+	int code; /* of the first failure */
+	struct cb_err *err;
+};
+
+/* ---- waiting for the pools ---------------------------------------------------------------------------------- */
+
+static void wait_for_news(const struct cb_scheduler *s, uint64_t *next_tick)
+{
+	struct pollfd fds[2] = {
+		{ .fd = cb_queue_fd(s->queue), .events = POLLIN },
+		{ .fd = s->signal_fd, .events = POLLIN },
+	};
+	uint64_t now = cb_time_mono();
+	int timeout = *next_tick > now ? (int)((*next_tick - now) / 1000000u) + 1 : 0;
+
+	if (poll(fds, 2, timeout) < 0 && errno != EINTR)
+		abort();
+	now = cb_time_mono();
+	if (now >= *next_tick || fds[1].revents) {
+		*next_tick = now + TICK_NS;
+		s->ops->tick(s->ctx);
+	}
+}
+
+struct call {
+	const struct cb_scheduler *s;
+	int (*fn)(void *arg, struct cb_err **err);
+	void *arg;
+};
+
+static void call_main(void *arg)
+{
+	struct call *call = arg;
+	struct cb_msg msg = { .kind = CB_MSG_DONE, .subject = call };
+
+	msg.result = call->fn(call->arg, &msg.err);
+	cb_queue_post(call->s->queue, &msg);
+}
+
+int cb_scheduler_call(const struct cb_scheduler *s, enum cb_lane lane, int (*fn)(void *arg, struct cb_err **err),
+		      void *arg, struct cb_err **err)
+{
+	struct call call = { s, fn, arg };
+	uint64_t next_tick = cb_time_mono() + TICK_NS;
+	bool done = false;
+	int code = 0;
+
+	cb_pool_submit(s->pools[lane], CB_PRIORITY_HIGH, call_main, &call);
+	while (!done) {
+		wait_for_news(s, &next_tick);
+		for (struct cb_msg *msg = cb_queue_take(s->queue), *next; msg; msg = next) {
+			next = msg->next;
+			if (msg->subject == &call && msg->kind == CB_MSG_DONE) {
+				done = true;
+				code = msg->result;
+				if (msg->err)
+					cb_err_move(err, CB_TAKE_PTR(msg->err));
+			} else {
+				s->ops->message(s->ctx, msg);
+			}
+			cb_msg_free(msg);
+		}
+	}
+	return code;
+}
+
+/* ---- the graph ------------------------------------------------------------------------------------------------ */
+
+static void push(struct run *run, struct cb_vertex *vertex)
+{
+	CB_GROW(run->todo, run->cap_todo, run->n_todo + 1);
+	run->todo[run->n_todo++] = vertex;
+}
+
+static void fail(struct run *run, int code, struct cb_err *err)
+{
+	if (run->code < 0) {
+		cb_err_free(err);
+		return;
+	}
+	run->code = code;
+	run->err = err;
+	cb_cancel_raise(run->s->cancel);
+}
+
+/* The key of @vertex is known: tells the vertices whose keys wait for it. */
+static void spread_key(struct run *run, struct cb_vertex *vertex)
+{
+	struct cb_vertex **stack = NULL;
+	size_t n = 0, cap = 0;
+
+	CB_GROW(stack, cap, n + 1);
+	stack[n++] = vertex;
+	while (n) {
+		struct cb_vertex *v = stack[--n];
+
+		v->sched.keyed = true;
+		run->s->ops->key(run->s->ctx, v);
+		if (v->sched.wanted)
+			push(run, v);
+		for (size_t i = 0; i < v->sched.n_users; i++) {
+			struct cb_vertex *user = v->sched.users[i];
+
+			if (--user->sched.key_waits == 0 && !user->content_defined) {
+				CB_GROW(stack, cap, n + 1);
+				stack[n++] = user;
+			}
+		}
+	}
+	free(stack);
+}
+
+static void link_users(struct run *run)
+{
+	struct cb_graph *graph = run->s->graph;
+
+	for (size_t i = 0; i < graph->n; i++) {
+		struct cb_vertex *v = graph->v[i];
+
+		for (size_t k = 0; k < v->n_inputs; k++) {
+			struct cb_vertex *input = v->inputs[k].vertex;
+
+			CB_GROW(input->sched.users, input->sched.cap_users, input->sched.n_users + 1);
+			input->sched.users[input->sched.n_users++] = v;
+		}
+		v->sched.key_waits = v->n_inputs;
+	}
+	for (size_t i = 0; i < graph->n; i++)
+		if (!graph->v[i]->n_inputs && !graph->v[i]->content_defined)
+			spread_key(run, graph->v[i]);
+}
+
+/* All that a finished vertex was made of and that nobody had to look at: it came from the cache too. */
+static void show_cached_inputs(struct run *run, struct cb_vertex *vertex)
+{
+	struct cb_vertex **list = NULL;
+	size_t n = 0, cap = 0;
+
+	CB_GROW(list, cap, n + 1);
+	list[n++] = vertex;
+	for (size_t at = 0; at < n; at++) {
+		struct cb_vertex *v = list[at];
+
+		for (size_t i = 0; i < v->n_inputs; i++) {
+			struct cb_vertex *input = v->inputs[i].vertex;
+
+			if (input->sched.wanted || input->sched.shown)
+				continue;
+			input->sched.shown = true;
+			CB_GROW(list, cap, n + 1);
+			list[n++] = input;
+		}
+	}
+	while (n-- > 1)
+		run->s->ops->event(run->s->ctx, list[n], CB_EVENT_CACHED, NULL);
+	free(list);
+}
+
+static void finish(struct run *run, struct cb_vertex *vertex, bool cached)
+{
+	vertex->sched.finished = true;
+	if (!vertex->sched.shown || !cached) {
+		vertex->sched.shown = true;
+		run->s->ops->event(run->s->ctx, vertex, cached ? CB_EVENT_CACHED : CB_EVENT_DONE, NULL);
+	}
+	if (vertex->content_defined)
+		spread_key(run, vertex);
+	for (size_t i = 0; i < vertex->sched.n_users; i++)
+		if (vertex->sched.users[i]->sched.wanted)
+			push(run, vertex->sched.users[i]);
+}
+
+static void job_main(void *arg)
+{
+	struct job *job = arg;
+	const struct cb_scheduler *s = job->run->s;
+	struct cb_msg msg = { .kind = CB_MSG_DONE, .subject = job };
+
+	msg.result = s->ops->execute(s->ctx, job->vertex, &msg.err);
+	cb_queue_post(s->queue, &msg);
+}
+
+static void start(struct run *run, struct cb_vertex *vertex)
+{
+	const struct cb_scheduler *s = run->s;
+	enum cb_lane lane = s->ops->lane(s->ctx, vertex);
+	struct job *job;
+
+	vertex->sched.started = true;
+	s->ops->event(s->ctx, vertex, CB_EVENT_STARTED, NULL);
+	if (lane == CB_LANE_INLINE) {
+		cleanup_err struct cb_err *err = NULL;
+		int r = s->ops->execute(s->ctx, vertex, &err);
+
+		if (r < 0) {
+			s->ops->event(s->ctx, vertex, CB_EVENT_FAILED, err);
+			fail(run, r, CB_TAKE_PTR(err));
+		} else {
+			finish(run, vertex, r > 0);
+		}
+		return;
+	}
+	job = cb_new0(struct job);
+	*job = (struct job){ run, vertex };
+	run->running++;
+	cb_pool_submit(s->pools[lane], CB_PRIORITY_NORMAL, job_main, job);
+}
+
+static bool inputs_finished(const struct cb_vertex *vertex)
+{
+	for (size_t i = 0; i < vertex->n_inputs; i++)
+		if (!vertex->inputs[i].vertex->sched.finished)
+			return false;
+	return true;
+}
+
+static void want_inputs(struct run *run, struct cb_vertex *vertex)
+{
+	for (size_t i = vertex->n_inputs; i-- > 0;) {
+		struct cb_vertex *input = vertex->inputs[i].vertex;
+
+		if (input->sched.wanted || (vertex->inputs[i].late && !vertex->sched.probed))
+			continue;
+		input->sched.wanted = true;
+		push(run, input);
+	}
+}
+
+static void visit(struct run *run, struct cb_vertex *vertex)
+{
+	struct cb_vertex_sched *sched = &vertex->sched;
+
+	if (sched->started || sched->finished || run->code < 0)
+		return;
+	if (!sched->probed && (sched->keyed || vertex->content_defined)) {
+		struct cb_err *err = NULL;
+		int r = 0;
+
+		sched->probed = true;
+		if (!vertex->content_defined && !vertex->no_cache)
+			r = run->s->ops->probe(run->s->ctx, vertex, &err);
+		if (r < 0) {
+			run->s->ops->event(run->s->ctx, vertex, CB_EVENT_FAILED, err);
+			fail(run, r, err);
+			return;
+		}
+		if (r > 0) {
+			show_cached_inputs(run, vertex);
+			finish(run, vertex, true);
+			return;
+		}
+	}
+	want_inputs(run, vertex);
+	if (sched->probed && inputs_finished(vertex))
+		start(run, vertex);
+}
+
+static void job_done(struct run *run, struct cb_msg *msg)
+{
+	struct job *job = msg->subject;
+	struct cb_vertex *vertex = job->vertex;
+	struct cb_err *err = CB_TAKE_PTR(msg->err);
+
+	free(job);
+	run->running--;
+	if (msg->result >= 0) {
+		finish(run, vertex, msg->result > 0);
+		cb_err_free(err);
+	} else if (msg->result == CB_ERR_CANCELED) {
+		run->s->ops->event(run->s->ctx, vertex, CB_EVENT_CANCELED, NULL);
+		fail(run, msg->result, err);
+	} else {
+		run->s->ops->event(run->s->ctx, vertex, CB_EVENT_FAILED, err);
+		fail(run, msg->result, err);
+	}
+}
+
+static void serve(struct run *run)
+{
+	const struct cb_scheduler *s = run->s;
+
+	for (struct cb_msg *msg = cb_queue_take(s->queue), *next; msg; msg = next) {
+		next = msg->next;
+		if (msg->kind == CB_MSG_DONE)
+			job_done(run, msg);
+		else
+			s->ops->message(s->ctx, msg);
+		cb_msg_free(msg);
+	}
+}
+
+int cb_scheduler_run(const struct cb_scheduler *s, struct cb_vertex *target, struct cb_err **err)
+{
+	struct run run = { .s = s };
+	uint64_t next_tick = cb_time_mono() + TICK_NS;
+
+	if (!target)
+		return 0;
+	link_users(&run);
+	target->sched.wanted = true;
+	push(&run, target);
+	for (;;) {
+		while (run.n_todo)
+			visit(&run, run.todo[--run.n_todo]);
+		if (!run.running && (target->sched.finished || run.code < 0))
+			break;
+		/* Everything that could start has started: were nothing running, nothing would ever happen. */
+		assert(run.running);
+		wait_for_news(s, &next_tick);
+		if (cb_cancel_raised(s->cancel) && run.code == 0)
+			run.code = cb_err_set(&run.err, CB_ERR_CANCELED, "canceled");
+		serve(&run);
+	}
+	free(run.todo);
+	if (run.code < 0)
+		cb_err_move(err, run.err);
+	return run.code;
+}

@@ -1,0 +1,74 @@
+/*
+ * The scheduler: makes the result of a target vertex, and of nothing that the target does not need.
+ *
+ * One thread, the coordinator, calls cb_scheduler_run and owns the graph; it decides, the pools work. A wanted vertex
+ * is looked up by its definition key as soon as that is known; on a hit its inputs are not asked for. Otherwise the
+ * inputs are wanted, and when all are finished the vertex is executed in a pool (where its content key is looked up
+ * first). Vertices whose key waits for the content of local files want their inputs right away, except late ones.
+ *
+ * The first failure raises @cancel; running jobs are waited for, nothing new starts, the first error is returned.
+ */
+#ifndef CB_BUILDER_SCHEDULER_H
+#define CB_BUILDER_SCHEDULER_H
+
+#include "base/cancel.h"
+#include "base/err.h"
+#include "base/pool.h"
+#include "builder/graph.h"
+#include "builder/queue.h"
+
+/** Where a job runs. */
+enum cb_lane {
+	CB_LANE_INLINE, /* in the coordinator: for what only joins results */
+	CB_LANE_RUN,	/* steps that mostly wait for a process */
+	CB_LANE_CPU,	/* copying and hashing */
+	CB_LANE_NET,	/* downloads */
+	CB_LANE_N,
+};
+
+enum cb_event {
+	CB_EVENT_STARTED,
+	CB_EVENT_CACHED,
+	CB_EVENT_DONE,
+	CB_EVENT_FAILED,
+	CB_EVENT_CANCELED,
+};
+
+/** What executing means; the functions get @ctx. */
+struct cb_scheduler_ops {
+	enum cb_lane (*lane)(void *ctx, const struct cb_vertex *vertex);
+	/** Coordinator: computes vertex->key; the keys of all inputs (content_defined: its own result) are known. */
+	void (*key)(void *ctx, struct cb_vertex *vertex);
+	/** Coordinator: looks vertex->key up. 1 with vertex->result set, 0 when there is nothing. */
+	int (*probe)(void *ctx, struct cb_vertex *vertex, struct cb_err **err);
+	/** Any thread: makes vertex->result. 0 executed, 1 found in the cache after all. */
+	int (*execute)(void *ctx, struct cb_vertex *vertex, struct cb_err **err);
+	/** Coordinator, for progress; @err only with CB_EVENT_FAILED. */
+	void (*event)(void *ctx, const struct cb_vertex *vertex, enum cb_event event, const struct cb_err *err);
+	/** Coordinator: a message other than CB_MSG_DONE of a vertex, or any message of another subject. */
+	void (*message)(void *ctx, struct cb_msg *msg);
+	/** Coordinator: about ten times a second, and when signal_fd is readable. */
+	void (*tick)(void *ctx);
+};
+
+struct cb_scheduler {
+	const struct cb_scheduler_ops *ops;
+	void *ctx;
+	struct cb_graph *graph;
+	struct cb_queue *queue;
+	struct cb_pool *pools[CB_LANE_N]; /* INLINE is unused */
+	struct cb_cancel *cancel;
+	int signal_fd; /* polled for the caller, or -1 */
+};
+
+/** Finishes @target (NULL: nothing to do). CB_ERR_CANCELED when @cancel was raised from outside. */
+int cb_scheduler_run(const struct cb_scheduler *scheduler, struct cb_vertex *target, struct cb_err **err);
+
+/**
+ * Runs @fn(arg) in the pool of @lane and waits for it while serving messages, signals and ticks: for work before and
+ * after the graph. @subject marks its message.
+ */
+int cb_scheduler_call(const struct cb_scheduler *scheduler, enum cb_lane lane,
+		      int (*fn)(void *arg, struct cb_err **err), void *arg, struct cb_err **err);
+
+#endif
