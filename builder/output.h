@@ -15,6 +15,7 @@
 #include "base/err.h"
 #include "base/strv.h"
 #include "builder/result.h"
+#include "builder/settings.h"
 #include "layers/compress.h"
 
 enum cb_output_type {
@@ -43,10 +44,12 @@ struct cb_output_request {
 };
 
 /**
- * Parses one -o value ("DIR", "-", "type=…,key=value…"). @names (of -t) are copied into the request for types that
- * carry names. CB_ERR_USAGE with a hint for what is wrong or unknown.
+ * Makes a request of one -o as the settings have it; NULL for @spec is what -t alone means (or, without @names, a build
+ * into the cache only). @names (of -t) are copied into the request for types that carry names. CB_ERR_USAGE with a hint
+ * for what is wrong or unknown.
  */
-int cb_output_parse(const char *text, const struct cb_strv *names, struct cb_output_request **ret, struct cb_err **err);
+int cb_output_request_new(const struct cb_output_spec *spec, const struct cb_strv *names,
+	struct cb_output_request **ret, struct cb_err **err);
 struct cb_output_request *cb_output_request_free(struct cb_output_request *request);
 CB_DEFINE_CLEANUP(struct cb_output_request *, cb_output_request_free)
 

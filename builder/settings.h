@@ -12,6 +12,7 @@
 
 #include "base/err.h"
 #include "base/strv.h"
+#include "parser/ast.h"
 
 /** How progress is shown; AUTO is TTY on a terminal and PLAIN elsewhere. */
 enum cb_progress_mode {
@@ -22,9 +23,6 @@ enum cb_progress_mode {
 	CB_PROGRESS_QUIET,
 	CB_PROGRESS_NONE,
 };
-
-/** --network: what RUN steps without a flag of their own get. */
-enum cb_network_mode { CB_NETWORK_DEFAULT, CB_NETWORK_NONE, CB_NETWORK_HOST };
 
 /** One -o: `type=oci,dest=x.tar,name=y` → type "oci", dest "x.tar", attrs "name=y". */
 struct cb_output_spec {
@@ -68,7 +66,7 @@ struct cb_settings {
 	struct cb_strv cache_from, cache_to; /* attribute lists as written; a bare name is type=registry,ref=NAME */
 	bool explain;
 	/* steps */
-	enum cb_network_mode network;
+	enum cb_network network;      /* --network: of RUN steps without a flag of their own */
 	struct cb_strv add_hosts; /* "name=address" */
 	uint64_t shm_size;        /* bytes; 0: default */
 	struct cb_ulimit_spec *ulimits;

@@ -1,7 +1,7 @@
 /*
  * Source patterns of COPY and ADD on a tree: from what a Buildfile says to the entries that are copied.
  *
- * One source text becomes zero or more cb_source, in bytewise order of their paths. Only directories that can hold a
+ * One source text becomes zero or more cb_copy_source, in bytewise order of their paths. Only directories that can hold a
  * match are read. How one component of a pattern matches one name is not known here: the caller gives the function.
  */
 #ifndef CB_LAYERS_MATCH_H
@@ -36,7 +36,7 @@ bool cb_glob_is_wild(const char *text);
 
 /* --- Sources ----------------------------------------------------------------------------------------------------- */
 
-struct cb_source {
+struct cb_copy_source {
 	char *path;              /* canonical path in the tree, symlinks resolved; "" is the root */
 	char *name;              /* name at the destination: last component as written or matched; "" for the root */
 	char *shown;             /* path as written or matched, for messages */
@@ -46,7 +46,7 @@ struct cb_source {
 };
 
 struct cb_sources {
-	struct cb_source *v;
+	struct cb_copy_source *v;
 	size_t n, cap;
 	struct cb_glob **globs; /* owned */
 	size_t n_globs, cap_globs;
