@@ -10,11 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/err.h"
-
-enum cb_flavour {
-	CB_FLAVOUR_TRUSTED, /* trusted.overlay.*: written by real root */
-	CB_FLAVOUR_USER,    /* user.overlay.*: written inside a user namespace, mounted with userxattr */
-};
+#include "layers/flavour.h"
 
 #define CB_WHITEOUT_PREFIX ".wh."
 #define CB_WHITEOUT_OPAQUE ".wh..wh..opq"

@@ -132,7 +132,7 @@ struct cb_copy {
 };
 
 /** CMD, ENTRYPOINT, RUN-like command text; never expanded. */
-struct cb_command {
+struct cb_command_form {
 	bool shell; /* .argv has one item, the line for the shell; else exec form; n == 0 clears */
 	struct cb_texts argv;
 	const struct cb_heredoc *heredocs; /* never there today; kept for symmetry */
@@ -143,7 +143,7 @@ enum cb_health { CB_HEALTH_NONE, CB_HEALTH_CMD };
 /** HEALTHCHECK. Times are nanoseconds, 0 when the flag is absent (or written as 0). Never expanded. */
 struct cb_health_check {
 	enum cb_health type;
-	struct cb_command cmd;
+	struct cb_command_form cmd;
 	int64_t interval, timeout, start_period, start_interval;
 	int64_t retries;
 };
@@ -168,7 +168,7 @@ struct cb_instr {
 			size_t n;
 			bool legacy;       /* "ENV key value": the value is the rest of the line */
 		} pairs;                   /* ENV, LABEL, ARG */
-		struct cb_command command; /* CMD, ENTRYPOINT */
+		struct cb_command_form command; /* CMD, ENTRYPOINT */
 		struct cb_texts words;     /* EXPOSE, VOLUME (expand each), SHELL (argv, never expanded) */
 		struct cb_text text;       /* USER, WORKDIR, STOPSIGNAL (expand), MAINTAINER (never) */
 		struct cb_health_check health;

@@ -23,17 +23,17 @@
 /** Most bytes of all file contents of one run. */
 #define CB_RUN_FILES_MAX (16U << 20)
 
-enum cb_network {
-	CB_NETWORK_DEFAULT, /* for now the host's, as CB_NETWORK_HOST; its own one once it can be connected */
-	CB_NETWORK_HOST,
-	CB_NETWORK_NONE, /* a fresh namespace with nothing but lo */
+enum cb_run_network {
+	CB_RUN_NETWORK_DEFAULT, /* for now the host's, as CB_RUN_NETWORK_HOST; its own one once it can be connected */
+	CB_RUN_NETWORK_HOST,
+	CB_RUN_NETWORK_NONE, /* a fresh namespace with nothing but lo */
 };
 
-enum cb_mount_kind {
-	CB_MOUNT_BIND,  /* the directory or file @fd, or @sub below it */
-	CB_MOUNT_CHAIN, /* the merged view of @layers, or @sub below it; writable only with @upper_fd and @work_fd */
-	CB_MOUNT_TMPFS, /* fresh and empty, gone after the run; at most @size bytes when not 0 */
-	CB_MOUNT_FILE,  /* a file with the bytes @data in memory that is never written to a disk: secrets */
+enum cb_run_mount_kind {
+	CB_RUN_MOUNT_BIND,  /* the directory or file @fd, or @sub below it */
+	CB_RUN_MOUNT_CHAIN, /* the merged view of @layers, or @sub below it; writable only with @upper_fd and @work_fd */
+	CB_RUN_MOUNT_TMPFS, /* fresh and empty, gone after the run; at most @size bytes when not 0 */
+	CB_RUN_MOUNT_FILE,  /* a file with the bytes @data in memory that is never written to a disk: secrets */
 };
 
 /**
@@ -42,8 +42,8 @@ enum cb_mount_kind {
  * with one target the last counts. For bind mounts whose writes are thrown away, use a chain of one layer with a
  * throw-away upper.
  */
-struct cb_mount {
-	enum cb_mount_kind kind;
+struct cb_run_mount {
+	enum cb_run_mount_kind kind;
 	const char *target;
 	bool readonly;
 	int fd;
@@ -59,7 +59,7 @@ struct cb_mount {
 	mode_t mode; /* 0: 0400 for a FILE, 01777 for a TMPFS */
 };
 
-#define CB_MOUNT_INIT                                                                                                  \
+#define CB_RUN_MOUNT_INIT                                                                                                  \
 	{                                                                                                              \
 		.fd = -1, .upper_fd = -1, .work_fd = -1                                                                \
 	}
@@ -90,10 +90,10 @@ struct cb_run_spec {
 	size_t n_groups;
 
 	const char *hostname; /* NULL: "buildkitsandbox" */
-	enum cb_network network;
+	enum cb_run_network network;
 	bool insecure; /* all capabilities, no seccomp filter, nothing masked; the caller checked the entitlement */
 
-	const struct cb_mount *mounts;
+	const struct cb_run_mount *mounts;
 	size_t n_mounts;
 	const struct cb_extra_host *extra_hosts;
 	size_t n_extra_hosts;
