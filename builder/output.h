@@ -35,9 +35,9 @@ enum cb_output_need {
 
 struct cb_output_request {
 	enum cb_output_type type;
-	char *dest;	      /* path, "-" for standard output, or NULL */
-	bool tar;	      /* oci: one tar file (default) or a directory */
-	struct cb_strv names; /* image names */
+	char *dest;                          /* path, "-" for standard output, or NULL */
+	bool tar;                            /* oci: one tar file (default) or a directory */
+	struct cb_strv names;                /* image names */
 	struct cb_compress_spec compression; /* for layers that this build made */
 	bool oci_mediatypes;
 	struct cb_strv attrs; /* all other "key=value" of the -o, as given */
@@ -72,7 +72,7 @@ struct cb_output_progress {
  * "containerimage.config.digest", "containerimage.descriptor", "image.name"), merged over all outputs by the caller.
  */
 int cb_output_write(const struct cb_output_request *request, const struct cb_result *result, struct cb_cancel *cancel,
-		    const struct cb_output_progress *progress, json_t **ret_meta, struct cb_err **err);
+	const struct cb_output_progress *progress, json_t **ret_meta, struct cb_err **err);
 
 /** Writes the image ID ("sha256:…", no newline) to @path. */
 int cb_output_iidfile(const char *path, const struct cb_result *result, struct cb_err **err);

@@ -1,0 +1,74 @@
+/* The image in the store: manifest, config, names. Also the base of the archive drivers. */
+#include <string.h>
+
+#include "builder/output_drivers.h"
+#include "layers/image.h"
+#include "layers/mediatype.h"
+
+static json_t *image_facts(
+	const struct cb_descriptor *desc, const struct cb_result *result, const struct cb_strv *names)
+{
+	json_t *meta = json_object();
+
+	json_object_set_new(meta, "containerimage.config.digest", json_string(result->config_digest.text));
+	json_object_set_new(meta, "containerimage.descriptor", cb_descriptor_to_json(desc));
+	json_object_set_new(meta, "containerimage.digest", json_string(desc->digest.text));
+	if (names->n) {
+		cleanup_free char *list = cb_strv_join(names, ",");
+
+		json_object_set_new(meta, "image.name", json_string(list));
+	}
+	return meta;
+}
+
+int cb_output_store_image(const struct cb_output_request *request, const struct cb_result *result,
+	struct cb_descriptor *ret, json_t **ret_meta, struct cb_err **err)
+{
+	bool docker = !request->oci_mediatypes;
+	struct cb_descriptor *layers = cb_newa0(struct cb_descriptor, result->n_layers);
+	int r;
+
+	for (size_t i = 0; i < result->n_layers; i++) {
+		const struct cb_descriptor *blob = &result->layers[i].blob;
+
+		cb_descriptor_copy(&layers[i], blob);
+		/* A layer keeps its bytes; only the family of its media type follows the manifest's. */
+		if (cb_media_is_docker(blob->media_type) != docker && !cb_media_is_foreign(blob->media_type)) {
+			free(layers[i].media_type);
+			layers[i].media_type =
+				cb_xstrdup(cb_media_layer_type(cb_media_layer_codec(blob->media_type), docker));
+		}
+	}
+	r = cb_stored_image_put(result->store, result->config, layers, result->n_layers, docker, NULL, ret, err);
+	for (size_t i = 0; i < result->n_layers; i++)
+		cb_descriptor_done(&layers[i]);
+	free(layers);
+	if (r < 0)
+		return cb_err_wrap(err, r, "store the image");
+	*ret_meta = image_facts(ret, result, &request->names);
+	return 0;
+}
+
+int cb_output_image(const struct cb_output_request *request, const struct cb_result *result, struct cb_cancel *cancel,
+	const struct cb_output_progress *progress, json_t **ret_meta, struct cb_err **err)
+{
+	cleanup_descriptor struct cb_descriptor desc = { 0 };
+	cleanup_json json_t *meta = NULL;
+	int r;
+
+	r = cb_cancel_check(cancel, err);
+	if (r == 0)
+		r = cb_output_store_image(request, result, &desc, &meta, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < request->names.n; i++) {
+		cleanup_free char *line = cb_xasprintf("naming to %s", request->names.v[i]);
+
+		r = cb_tag_set(result->store, request->names.v[i], &desc, err);
+		if (r < 0)
+			return r;
+		cb_output_status(progress, line, 1, 1);
+	}
+	*ret_meta = CB_TAKE_PTR(meta);
+	return 0;
+}
