@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "base/fd.h"
+#include "base/json.h"
 #include "base/path.h"
 #include "base/timefmt.h"
 #include "builder/output_drivers.h"

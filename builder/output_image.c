@@ -1,6 +1,7 @@
 /* The image in the store: manifest, config, names. Also the base of the archive drivers. */
 #include <string.h>
 
+#include "base/json.h"
 #include "builder/output_drivers.h"
 #include "layers/image.h"
 #include "layers/mediatype.h"
