@@ -195,19 +195,27 @@ static int fill(struct cb_output_request *request, const struct type *type, cons
 	return 0;
 }
 
-int cb_output_parse(const char *text, const struct cb_strv *names, struct cb_output_request **ret, struct cb_err **err)
+/* What a build without -o makes: the names in the store, or nothing but cache records. */
+static int fill_default(struct cb_output_request *request, const struct cb_strv *names, struct cb_err **err)
+{
+	struct cb_output_spec spec = { .type = names && names->n ? "image" : "cacheonly" };
+
+	return fill(request, find_type(spec.type, NULL), &spec, names, err);
+}
+
+int cb_output_request_new(const struct cb_output_spec *spec, const struct cb_strv *names,
+	struct cb_output_request **ret, struct cb_err **err)
 {
 	CB_CLEANUP(cb_output_request_free) struct cb_output_request *request = cb_new0(struct cb_output_request);
-	struct cb_output_spec spec = { 0 };
 	const struct type *type;
 	int r;
 
-	r = cb_output_spec_parse(text, &spec, err);
-	if (r < 0)
-		return r;
-	type = find_type(spec.type, err);
-	r = type ? fill(request, type, &spec, names, err) : CB_ERR_USAGE;
-	cb_output_spec_done(&spec);
+	if (spec) {
+		type = find_type(spec->type, err);
+		r = type ? fill(request, type, spec, names, err) : CB_ERR_USAGE;
+	} else {
+		r = fill_default(request, names, err);
+	}
 	if (r < 0)
 		return r;
 	*ret = CB_TAKE_PTR(request);
