@@ -3,8 +3,8 @@
  *
  * Files, first match wins: DOCKER_AUTH_CONFIG (the document itself); REGISTRY_AUTH_FILE, which when set replaces the
  * rest; config.json in $DOCKER_CONFIG or ~/.docker; $XDG_RUNTIME_DIR/containers/auth.json;
- * $XDG_CONFIG_HOME/containers/auth.json (~/.config). Within a file: credHelpers of the host, then credsStore when the
- * host has no entry of its own, then auths with keys from the most specific ("host/team/app") to the host.
+ * $XDG_CONFIG_HOME/containers/auth.json (~/.config). Within a file: credHelpers of the host, then auths with keys from
+ * the most specific ("host/team/app") to the host, then credsStore.
  * Immutable after loading, so shared by threads.
  */
 #ifndef CB_LAYERS_DOCKERCFG_H

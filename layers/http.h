@@ -129,6 +129,7 @@ struct cb_http_request {
 	cb_http_sink sink;                           /* NULL: into resp->body */
 	void *userdata;
 	uint64_t max_body;   /* CB_ERR_LIMIT beyond; 0: 4 MiB without sink, unlimited with one */
+	uint64_t expect;     /* bytes that the body must have: one that ends before broke off; 0: not known */
 	uint64_t range_from; /* start of the body wanted: the sink gets the bytes from here */
 	struct cb_cancel *cancel;
 	unsigned int flags;
@@ -151,6 +152,8 @@ int cb_http_status_err(const struct cb_http_response *resp, const char *what, st
 bool cb_http_is_loopback(const char *host);
 /** @url without user information and query, for messages. Caller frees. */
 char *cb_http_url_redact(const char *url);
+/** "https://host:443", lower case: what may share credentials. Caller frees; NULL for what is no http URL. */
+char *cb_http_url_origin(const char *url);
 /** Appends @s with everything but unreserved characters percent-encoded. */
 void cb_http_url_escape(struct cb_buf *out, const char *s);
 /** Resolves @ref (a Location header) against the absolute URL @base. CB_ERR_CORRUPT when that is no http URL. */

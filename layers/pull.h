@@ -50,7 +50,7 @@ struct cb_image {
 	struct cb_descriptor manifest;
 	char *config_json; /* exact bytes, NUL-terminated */
 	size_t config_len;
-	struct cb_config *config;
+	struct cb_image_config *config;
 	struct cb_image_layer *layers; /* bottom first; as many as config's diff IDs */
 	size_t n_layers;
 	struct cb_ref *ref; /* of CB_IMAGE_REGISTRY */

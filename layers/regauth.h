@@ -10,6 +10,7 @@
 #define CB_LAYERS_REGAUTH_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "layers/dockercfg.h"
 #include "layers/http.h"
@@ -47,7 +48,8 @@ struct cb_regauth_scope {
 	const char *actions;           /* "pull", "pull,push" */
 	const char *mount_from;        /* a second repository whose pull is asked for, or NULL */
 	const struct cb_http_tls *tls; /* of the host, used for a token service on the same host; or NULL */
-	unsigned int refused;          /* challenges answered in vain; start with 0 */
+	unsigned int refused;          /* ours, start with 0: challenges answered in vain */
+	uint64_t used;                 /* ours, start with 0: serial number of the value handed out last */
 };
 /** @scope is borrowed while @ret is used, and serves one thread. */
 void cb_regauth_authorizer(struct cb_regauth_scope *scope, struct cb_http_authorizer *ret);

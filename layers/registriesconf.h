@@ -1,11 +1,12 @@
 /*
  * Where a registry name is reached: registries.conf (version 2) and certs.d.
  *
- * Read from $CONTAINERS_REGISTRIES_CONF, else $HOME/.config/containers/registries.conf, else
- * /etc/containers/registries.conf; then, unless the variable is set, *.conf of registries.conf.d beside them in order
- * of name (a later table of the same prefix replaces the earlier). Of the TOML, [[registry]] with prefix, location,
- * insecure, blocked, mirror-by-digest-only and [[registry.mirror]] with location, insecure, pull-from-mirror are
- * obeyed; other well-formed keys and tables are ignored; what is not TOML is CB_ERR_INPUT with its line.
+ * Read from $CONTAINERS_REGISTRIES_CONF alone when that is set; else from ~/.config/containers/registries.conf or, when
+ * there is none, /etc/containers/registries.conf, and then *.conf of /etc/containers/registries.conf.d and
+ * ~/.config/containers/registries.conf.d in order of name: a later table of one prefix replaces the earlier. Obeyed are
+ * [[registry]] with prefix, location, insecure, blocked, mirror-by-digest-only, and [[registry.mirror]] with location,
+ * insecure, pull-from-mirror; other well-formed keys and tables are ignored; what is not TOML is CB_ERR_INPUT with its
+ * line.
  * Immutable after loading, so shared by threads.
  */
 #ifndef CB_LAYERS_REGISTRIESCONF_H
@@ -49,10 +50,10 @@ CB_DEFINE_CLEANUP(struct cb_registriesconf *, cb_registriesconf_free)
 void cb_registriesconf_set_certs_dirs(struct cb_registriesconf *conf, const char *const *dirs);
 
 /**
- * The endpoints for @repository at @host, mirrors first. @tag and @digest may be NULL. CB_ERR_DENIED when blocked.
- * For pushes (@push), mirrors are left out.
+ * The endpoints for @repository at @host, mirrors first; some mirrors serve only requests @by_digest, and none serves
+ * a @push. CB_ERR_DENIED when blocked.
  */
 int cb_registriesconf_lookup(const struct cb_registriesconf *conf, const char *host, const char *repository,
-	const char *tag, const char *digest, bool push, struct cb_endpoints *ret, struct cb_err **err);
+	bool by_digest, bool push, struct cb_endpoints *ret, struct cb_err **err);
 
 #endif

@@ -19,10 +19,6 @@
 #include "layers/http.h"
 #include "layers/ref.h"
 
-/** Largest manifest, index and image config that is read. */
-#define CB_MANIFEST_MAX (4 * 1024 * 1024)
-#define CB_CONFIG_MAX (8 * 1024 * 1024)
-
 struct cb_registry;
 
 /** Zeros stand for defaults. Copied. */

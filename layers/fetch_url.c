@@ -1,0 +1,145 @@
+#include "layers/fetch_url.h"
+
+#include <curl/curl.h>
+#include <errno.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/num.h"
+
+struct fetch {
+	const struct cb_fetch_url *req;
+	const struct cb_http_response *resp;
+	struct cb_hasher *hasher;
+	int fd;
+	uint64_t bytes, total;
+};
+
+void cb_fetched_done(struct cb_fetched *f)
+{
+	free(f->name);
+	free(f->etag);
+	free(f->last_modified);
+	free(f->url);
+	*f = (struct cb_fetched){ 0 };
+}
+
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+/* Percent-decodes @len bytes; malformed escapes stay. NULL when a NUL or slash comes out. */
+static char *unescape(const char *s, size_t len)
+{
+	cleanup_buf struct cb_buf out = { 0 };
+
+	for (size_t i = 0; i < len; i++) {
+		char c = s[i];
+
+		if (c == '%' && i + 2 < len && hex_digit(s[i + 1]) >= 0 && hex_digit(s[i + 2]) >= 0) {
+			c = (char)(hex_digit(s[i + 1]) << 4 | hex_digit(s[i + 2]));
+			i += 2;
+		}
+		if (c == '\0' || c == '/')
+			return NULL;
+		cb_buf_addc(&out, c);
+	}
+	return cb_buf_take(&out);
+}
+
+char *cb_fetch_url_name(const char *url)
+{
+	const char *scheme = strstr(url, "://"), *path = strchr(scheme ? scheme + 3 : url, '/'), *last;
+	size_t len = path ? strcspn(path, "?#") : 0;
+	cleanup_free char *name = NULL;
+
+	if (!len)
+		return cb_xstrdup("__unnamed__");
+	last = memrchr(path, '/', len);
+	name = unescape(last + 1, (size_t)(path + len - last - 1));
+	if (!name || !*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strlen(name) > 255)
+		return cb_xstrdup("__unnamed__");
+	return CB_TAKE_PTR(name);
+}
+
+static int on_data(void *userdata, const void *data, size_t len, struct cb_err **err)
+{
+	struct fetch *f = userdata;
+
+	if (!f->bytes) {
+		const char *length = cb_http_header(f->resp, "content-length");
+
+		if (!length || !cb_num_u64(length, &f->total))
+			f->total = 0;
+	}
+	if (cb_fd_write_all(f->fd, data, len) < 0)
+		return cb_err_errno(err, errno, "write what was fetched");
+	cb_hasher_add(f->hasher, data, len);
+	f->bytes += len;
+	if (f->req->progress)
+		f->req->progress(f->req->userdata, f->bytes, f->total);
+	return 0;
+}
+
+static int give_authorization(
+	void *userdata, struct cb_cancel *cancel CB_UNUSED, char **ret, struct cb_err **err CB_UNUSED)
+{
+	*ret = cb_xstrdup_null(userdata);
+	return 0;
+}
+
+static void fill(struct cb_fetched *ret, const struct fetch *f, const struct cb_digest *digest)
+{
+	const char *modified = cb_http_header(f->resp, "last-modified");
+	time_t at = modified ? curl_getdate(modified, NULL) : -1;
+
+	ret->digest = *digest;
+	ret->size = f->bytes;
+	ret->name = cb_fetch_url_name(f->req->url);
+	ret->etag = cb_xstrdup_null(cb_http_header(f->resp, "etag"));
+	ret->last_modified = cb_xstrdup_null(modified);
+	ret->mtime.tv_sec = at > 0 ? at : 0;
+	ret->url = cb_http_url_redact(f->resp->url);
+}
+
+int cb_fetch_url(
+	struct cb_http *http, const struct cb_fetch_url *req, int fd, struct cb_fetched *ret, struct cb_err **err)
+{
+	CB_CLEANUP(cb_hasher_free) struct cb_hasher *hasher = cb_hasher_new();
+	cleanup_http_response struct cb_http_response resp = { 0 };
+	cleanup_free char *shown = cb_http_url_redact(req->url);
+	cleanup_strv struct cb_strv headers = { 0 };
+	struct fetch f = { .req = req, .resp = &resp, .hasher = hasher, .fd = fd };
+	struct cb_http_authorizer auth = { .userdata = (void *)req->authorization, .value = give_authorization };
+	struct cb_http_request http_req = { .url = req->url,
+		.headers = &headers,
+		.authorizer = req->authorization ? &auth : NULL,
+		.sink = on_data,
+		.userdata = &f,
+		.max_body = req->max_size,
+		.cancel = req->cancel };
+	struct cb_digest digest;
+	int r;
+
+	if (req->etag)
+		cb_strv_addf(&headers, "If-None-Match: %s", req->etag);
+	else if (req->last_modified)
+		cb_strv_addf(&headers, "If-Modified-Since: %s", req->last_modified);
+	r = cb_http_do(http, &http_req, &resp, err);
+	if (r < 0)
+		return r == CB_ERR_CANCELED ? r : cb_err_wrap(err, r, "fetch %s", shown);
+	if (resp.status == 304 && headers.n)
+		return CB_FETCH_UNCHANGED;
+	r = cb_http_status_err(&resp, shown, err);
+	if (r < 0)
+		return r;
+	cb_hasher_finish(hasher, &digest);
+	if (req->checksum && !cb_digest_equal(&digest, req->checksum))
+		return cb_err_set(err, CB_ERR_CORRUPT, "digest mismatch %s: %s", digest.text, req->checksum->text);
+	fill(ret, &f, &digest);
+	return 0;
+}
