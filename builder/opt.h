@@ -29,11 +29,11 @@ struct cb_opt {
 	const char *choices; /* "a|b|c" for completion, "file", "dir", or NULL */
 };
 
-/** Iterator over an argument vector. Initialise {argc, argv, table}. */
+/** Iterator over an argument vector. Initialise argc, argv and tables; either table may be NULL. */
 struct cb_opt_parser {
 	int argc;
 	char *const *argv;
-	const struct cb_opt *table;
+	const struct cb_opt *tables[2];
 	int at;
 	bool only_operands;
 };

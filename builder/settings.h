@@ -12,7 +12,11 @@
 
 #include "base/err.h"
 #include "base/strv.h"
+#include "builder/opt.h"
 #include "parser/ast.h"
+
+/** Most concurrent RUN steps that --jobs takes. */
+#define CB_SETTINGS_JOBS_MAX 4096
 
 /** How progress is shown; AUTO is TTY on a terminal and PLAIN elsewhere. */
 enum cb_progress_mode {
@@ -50,10 +54,10 @@ struct cb_settings {
 	char *context;                 /* path, or "-"; never NULL after parsing */
 	char *target;                  /* --target, or NULL: the last stage */
 	struct cb_strv build_args;     /* "K=V"; a bare K took its value from the environment or was left out */
-	struct cb_strv build_contexts; /* "name=value", names lower-cased as they were checked */
+	struct cb_strv build_contexts; /* "name=value" */
 	struct cb_strv platforms;      /* --platform, lists split at commas */
 	struct cb_strv labels;         /* "K=V", later ones of a key replace earlier ones */
-	struct cb_strv annotations;    /* "[type[platform]:]K=V" as written */
+	struct cb_strv annotations;    /* "[type[platform]:]K=V" */
 	/* what comes out */
 	struct cb_strv tags;
 	struct cb_output_spec *outputs;
@@ -63,17 +67,14 @@ struct cb_settings {
 	bool no_cache;
 	struct cb_strv no_cache_filter; /* stage names */
 	bool pull;
-	struct cb_strv cache_from, cache_to; /* attribute lists as written; a bare name is type=registry,ref=NAME */
-	bool explain;
 	/* steps */
-	enum cb_network network;      /* --network: of RUN steps without a flag of their own */
+	enum cb_network network;  /* --network: of RUN steps without a flag of their own */
 	struct cb_strv add_hosts; /* "name=address" */
 	uint64_t shm_size;        /* bytes; 0: default */
 	struct cb_ulimit_spec *ulimits;
 	size_t n_ulimits, cap_ulimits;
 	struct cb_secret_spec *secrets;
 	size_t n_secrets, cap_secrets;
-	struct cb_strv ssh;   /* "id" or "id=path[,path]" */
 	struct cb_strv allow; /* entitlements: network.host, security.insecure */
 	char *isolation;      /* "auto" or the name of a rung; never NULL after parsing */
 	uint32_t jobs;        /* concurrent RUN steps; 0: chosen by the scheduler */
@@ -101,6 +102,27 @@ void cb_settings_done(struct cb_settings *settings);
  */
 int cb_settings_parse(
 	struct cb_settings *settings, int argc, char *const *argv, char *const *environ, struct cb_err **err);
+
+/** Options of a command that has more than those of build: ids from CB_SETTINGS_EXTRA_ID up go to @set. */
+#define CB_SETTINGS_EXTRA_ID 1000
+struct cb_settings_extra {
+	const struct cb_opt *table; /* ended by a zero entry */
+	int (*set)(void *arg, int id, const char *value, struct cb_err **err);
+	void *arg;
+};
+/** As cb_settings_parse, for such a command. */
+int cb_settings_parse_extra(struct cb_settings *settings, const struct cb_settings_extra *extra, int argc,
+	char *const *argv, char *const *environ, struct cb_err **err);
+
+/** The options of build, ended by a zero entry. */
+extern const struct cb_opt cb_build_options[];
+/**
+ * Applies one option of cb_build_options; for a command that has some of them beside its own (it copies their entries).
+ */
+int cb_settings_set(struct cb_settings *settings, const struct cb_opt *opt, const char *value, char *const *environ,
+	struct cb_err **err);
+/** What follows the last option: defaults from the environment, contradictions. cb_settings_parse does it itself. */
+int cb_settings_finish(struct cb_settings *settings, char *const *environ, struct cb_err **err);
 
 /** Parses one -o value: "DIR", "-", or comma-separated key=value (CSV quotes allowed). Exposed for tests and `cbuild
  * run`. */

@@ -1,0 +1,163 @@
+#include "builder/opt.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/strv.h"
+
+static const struct cb_opt help_opt = { "help", 'h', CB_OPT_FLAG, CB_OPT_HELP, NULL, "print this help", NULL };
+
+/** Candidates for a did-you-mean; more options than this are not looked at. */
+#define CANDIDATES_MAX 128
+
+bool cb_opt_bool(const char *value)
+{
+	return !strcmp(value, "true");
+}
+
+void cb_opt_stop(struct cb_opt_parser *parser)
+{
+	parser->only_operands = true;
+}
+
+static const struct cb_opt *find_long(const struct cb_opt_parser *parser, const char *name, size_t len)
+{
+	for (size_t t = 0; t < ARRAY_SIZE(parser->tables); t++) {
+		for (const struct cb_opt *opt = parser->tables[t]; opt && opt->name; opt++) {
+			if (strlen(opt->name) == len && !memcmp(opt->name, name, len))
+				return opt;
+		}
+	}
+	return len == 4 && !memcmp(name, "help", 4) ? &help_opt : NULL;
+}
+
+static const struct cb_opt *find_letter(const struct cb_opt_parser *parser, char letter)
+{
+	for (size_t t = 0; t < ARRAY_SIZE(parser->tables); t++) {
+		for (const struct cb_opt *opt = parser->tables[t]; opt && opt->name; opt++) {
+			if (opt->letter && opt->letter == letter)
+				return opt;
+		}
+	}
+	return letter == 'h' ? &help_opt : NULL;
+}
+
+static int unknown_long(const struct cb_opt_parser *parser, const char *name, size_t len, struct cb_err **err)
+{
+	cleanup_free char *text = cb_xstrndup(name, len);
+	const char *candidates[CANDIDATES_MAX], *near;
+	size_t n = 0;
+
+	for (size_t t = 0; t < ARRAY_SIZE(parser->tables); t++) {
+		for (const struct cb_opt *opt = parser->tables[t]; opt && opt->name && n < CANDIDATES_MAX; opt++) {
+			if (opt->help)
+				candidates[n++] = opt->name;
+		}
+	}
+	near = cb_str_nearest(text, candidates, n);
+	cb_err_set(err, CB_ERR_USAGE, "unknown option --%s", text);
+	return near ? cb_err_hint(err, CB_ERR_USAGE, "did you mean --%s?", near) : CB_ERR_USAGE;
+}
+
+/** A flag's value: "true" without one. */
+static int flag_value(const struct cb_opt *opt, const char *given, const char **ret, struct cb_err **err)
+{
+	if (!given || !strcmp(given, "true") || !strcmp(given, "1"))
+		*ret = "true";
+	else if (!strcmp(given, "false") || !strcmp(given, "0"))
+		*ret = "false";
+	else
+		return cb_err_set(err, CB_ERR_USAGE, "option --%s is true or false, not \"%s\"", opt->name, given);
+	return 1;
+}
+
+static int option_value(struct cb_opt_parser *parser, const struct cb_opt *opt, const char *shown, const char *given,
+	const char **ret, struct cb_err **err)
+{
+	if (opt->kind == CB_OPT_FLAG)
+		return flag_value(opt, given, ret, err);
+	if (!given) {
+		if (parser->at == parser->argc)
+			return cb_err_set(err, CB_ERR_USAGE, "option %s needs a value: %s", shown, opt->value);
+		given = parser->argv[parser->at++];
+	}
+	*ret = given;
+	return 1;
+}
+
+int cb_opt_next(
+	struct cb_opt_parser *parser, const struct cb_opt **ret_opt, const char **ret_value, struct cb_err **err)
+{
+	const struct cb_opt *opt;
+	const char *arg, *value;
+	char shown[3] = "-?";
+
+	assert(parser->at <= parser->argc);
+	if (parser->at == parser->argc)
+		return 0;
+	arg = parser->argv[parser->at++];
+	if (!parser->only_operands && !strcmp(arg, "--")) {
+		parser->only_operands = true;
+		return cb_opt_next(parser, ret_opt, ret_value, err);
+	}
+	if (parser->only_operands || arg[0] != '-' || !arg[1]) {
+		*ret_opt = NULL;
+		*ret_value = arg;
+		return 1;
+	}
+	if (arg[1] == '-') {
+		size_t len = strcspn(arg + 2, "=");
+		cleanup_free char *name = cb_xstrndup(arg, len + 2);
+
+		opt = find_long(parser, arg + 2, len);
+		if (!opt)
+			return unknown_long(parser, arg + 2, len, err);
+		*ret_opt = opt;
+		value = arg[len + 2] == '=' ? arg + len + 3 : NULL;
+		return option_value(parser, opt, name, value, ret_value, err);
+	}
+	opt = find_letter(parser, arg[1]);
+	if (!opt || (opt->kind == CB_OPT_FLAG && arg[2]))
+		return cb_err_set(err, CB_ERR_USAGE, "unknown option %s", arg);
+	*ret_opt = opt;
+	shown[1] = arg[1];
+	value = arg[2] ? arg + 2 + (arg[2] == '=') : NULL;
+	return option_value(parser, opt, shown, value, ret_value, err);
+}
+
+/** "-f, --file FILE" */
+static void add_usage(struct cb_buf *out, const struct cb_opt *opt)
+{
+	if (opt->letter)
+		cb_buf_addf(out, "-%c, ", opt->letter);
+	else
+		cb_buf_adds(out, "    ");
+	cb_buf_addf(out, "--%s", opt->name);
+	if (opt->value)
+		cb_buf_addf(out, " %s", opt->value);
+}
+
+void cb_opt_help(struct cb_buf *out, const struct cb_opt *table)
+{
+	const struct cb_opt *last[] = { &help_opt, NULL };
+	size_t width = 0;
+
+	for (int pass = 0; pass < 2; pass++) {
+		for (const struct cb_opt *opt = table;; opt++) {
+			cleanup_buf struct cb_buf usage = { 0 };
+			bool end = !opt || !opt->name;
+			const struct cb_opt *shown = end ? last[0] : opt;
+
+			if (shown->help) {
+				add_usage(&usage, shown);
+				if (!pass)
+					width = CB_MAX(width, usage.len);
+				else
+					cb_buf_addf(out, "  %-*s  %s\n", (int)width, cb_buf_str(&usage), shown->help);
+			}
+			if (end)
+				break;
+		}
+	}
+}

@@ -1,0 +1,73 @@
+/* The options of `cbuild build`: parser, help, man page check and completions read this table. */
+#include "builder/settings.h"
+#include "builder/settings_ids.h"
+
+#define VALUE CB_OPT_VALUE
+#define FLAG CB_OPT_FLAG
+
+/* Kept one line an option. */
+/* clang-format off */
+const struct cb_opt cb_build_options[] = {
+	{ "add-host", 0, VALUE, SET_ADD_HOST, "NAME:IP", "add a line to /etc/hosts of RUN steps", NULL },
+	{ "allow", 0, VALUE, SET_ALLOW, "ENTITLEMENT", "grant what a Buildfile may ask for: network.host, security.insecure", "network.host|security.insecure" },
+	{ "annotation", 0, VALUE, SET_ANNOTATION, "KEY=VALUE", "add an annotation to the image manifest", NULL },
+	{ "build-arg", 0, VALUE, SET_BUILD_ARG, "KEY[=VALUE]", "set an ARG; without a value, from the environment", NULL },
+	{ "build-context", 0, VALUE, SET_BUILD_CONTEXT, "NAME=DIR", "give FROM, COPY --from and mounts another source called NAME", NULL },
+	{ "ca-cert", 0, VALUE, SET_CA_CERT, "FILE", "trust these certificates (PEM) of registries and servers too", "file" },
+	{ "debug", 'D', FLAG, SET_DEBUG, NULL, "tell on standard error what happens inside", NULL },
+	{ "file", 'f', VALUE, SET_FILE, "FILE", "the Buildfile (\"-\": standard input); default: Buildfile, Dockerfile, Containerfile or dockerfile in CONTEXT", "file" },
+	{ "iidfile", 0, VALUE, SET_IIDFILE, "FILE", "write the image ID to FILE", "file" },
+	{ "insecure-registry", 0, VALUE, SET_INSECURE_REGISTRY, "HOST[:PORT]", "allow plain HTTP and unknown certificates for this registry", NULL },
+	{ "isolation", 0, VALUE, SET_ISOLATION, "MODE", "how RUN steps are separated from the host", "auto|root+userns|root|ranges|single" },
+	{ "jobs", 'j', VALUE, SET_JOBS, "N", "run at most N steps at the same time", NULL },
+	{ "label", 0, VALUE, SET_LABEL, "KEY=VALUE", "add a label to the image", NULL },
+	{ "metadata-file", 0, VALUE, SET_METADATA_FILE, "FILE", "write digests and names of the result to FILE as JSON", "file" },
+	{ "network", 0, VALUE, SET_NETWORK, "MODE", "network of RUN steps that do not say", "default|none|host" },
+	{ "no-cache", 0, FLAG, SET_NO_CACHE, NULL, "run every step, use no earlier result", NULL },
+	{ "no-cache-filter", 0, VALUE, SET_NO_CACHE_FILTER, "STAGE", "use no earlier result for these stages", NULL },
+	{ "output", 'o', VALUE, SET_OUTPUT, "DEST", "where the result goes: DIR, \"-\", or type=oci|docker|local|tar|image,dest=PATH", NULL },
+	{ "platform", 0, VALUE, SET_PLATFORM, "OS/ARCH", "the platform to build for", NULL },
+	{ "progress", 0, VALUE, SET_PROGRESS, "MODE", "how progress is shown", "auto|tty|plain|rawjson|quiet|none" },
+	{ "pull", 0, FLAG, SET_PULL, NULL, "look for newer base images even when there is a local one", NULL },
+	{ "quiet", 'q', FLAG, SET_QUIET, NULL, "show no progress, print the image ID", NULL },
+	{ "registries-conf", 0, VALUE, SET_REGISTRIES_CONF, "FILE", "read mirrors and insecure registries from FILE", "file" },
+	{ "root", 0, VALUE, SET_ROOT, "DIR", "the store; default: $CBUILD_ROOT, /var/lib/cbuild, or ~/.local/share/cbuild of an ordinary user", "dir" },
+	{ "secret", 0, VALUE, SET_SECRET, "id=ID[,src=FILE|,env=NAME]", "offer a secret to RUN --mount=type=secret", NULL },
+	{ "shm-size", 0, VALUE, SET_SHM_SIZE, "SIZE", "size of /dev/shm in RUN steps", NULL },
+	{ "tag", 't', VALUE, SET_TAG, "NAME[:TAG]", "name the image in the store and in the outputs", NULL },
+	{ "target", 0, VALUE, SET_TARGET, "STAGE", "the stage to build; default: the last one", NULL },
+	{ "ulimit", 0, VALUE, SET_ULIMIT, "NAME=SOFT[:HARD]", "resource limit of RUN steps", NULL },
+
+	/* Accepted for old scripts, without effect but one warning. */
+	{ "compress", 0, FLAG, SET_IGNORED, NULL, NULL, NULL },
+	{ "force-rm", 0, FLAG, SET_IGNORED, NULL, NULL, NULL },
+	{ "rm", 0, FLAG, SET_IGNORED, NULL, NULL, NULL },
+	{ "squash", 0, FLAG, SET_IGNORED, NULL, NULL, NULL },
+	{ "cpu-period", 0, VALUE, SET_IGNORED, "N", NULL, NULL },
+	{ "cpu-quota", 0, VALUE, SET_IGNORED, "N", NULL, NULL },
+	{ "cpu-shares", 'c', VALUE, SET_IGNORED, "N", NULL, NULL },
+	{ "cpuset-cpus", 0, VALUE, SET_IGNORED, "LIST", NULL, NULL },
+	{ "cpuset-mems", 0, VALUE, SET_IGNORED, "LIST", NULL, NULL },
+	{ "memory", 'm', VALUE, SET_IGNORED, "SIZE", NULL, NULL },
+	{ "memory-swap", 0, VALUE, SET_IGNORED, "SIZE", NULL, NULL },
+	{ "security-opt", 0, VALUE, SET_IGNORED, "OPTION", NULL, NULL },
+
+	/* Of docker's client and not done here: named, so that the message says so. */
+	{ "attest", 0, VALUE, SET_UNSUPPORTED, "ATTRS", NULL, NULL },
+	{ "builder", 0, VALUE, SET_UNSUPPORTED, "NAME", NULL, NULL },
+	{ "cache-from", 0, VALUE, SET_UNSUPPORTED, "SOURCE", NULL, NULL },
+	{ "cache-to", 0, VALUE, SET_UNSUPPORTED, "DEST", NULL, NULL },
+	{ "call", 0, VALUE, SET_UNSUPPORTED, "METHOD", NULL, NULL },
+	{ "cgroup-parent", 0, VALUE, SET_UNSUPPORTED, "CGROUP", NULL, NULL },
+	{ "check", 0, FLAG, SET_UNSUPPORTED, NULL, NULL, NULL },
+	{ "explain", 0, FLAG, SET_UNSUPPORTED, NULL, NULL, NULL },
+	{ "load", 0, FLAG, SET_UNSUPPORTED, NULL, NULL, NULL },
+	{ "policy", 0, VALUE, SET_UNSUPPORTED, "ATTRS", NULL, NULL },
+	{ "provenance", 0, VALUE, SET_UNSUPPORTED, "MODE", NULL, NULL },
+	{ "push", 0, FLAG, SET_UNSUPPORTED, NULL, NULL, NULL },
+	{ "resource", 0, VALUE, SET_UNSUPPORTED, "LIMIT", NULL, NULL },
+	{ "sbom", 0, VALUE, SET_UNSUPPORTED, "MODE", NULL, NULL },
+	{ "ssh", 0, VALUE, SET_UNSUPPORTED, "ID", NULL, NULL },
+	{ 0 },
+};
+/* clang-format on */
