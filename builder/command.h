@@ -12,10 +12,10 @@
 #include "builder/opt.h"
 
 struct cb_command {
-	const char *name;             /* "parse" */
-	const char *args;             /* "[OPTIONS] FILE|-" */
-	const char *summary;          /* one line, lower case, no full stop */
-	const struct cb_opt *options; /* ended by a zero entry; NULL: none but --help */
+	const char *name;                /* "parse" */
+	const char *args;                /* "[OPTIONS] FILE|-" */
+	const char *summary;             /* one line, lower case, no full stop */
+	const struct cb_opt *options[2]; /* tables, ended by a zero entry each; NULL: none but --help */
 	int (*run)(int argc, char **argv);
 };
 
@@ -26,6 +26,9 @@ extern const size_t cb_n_commands;
 const struct cb_command *cb_command_find(const char *name);
 /** Runs cbuild with the arguments of main. */
 int cb_command_main(int argc, char **argv);
+
+/* Tables of the commands that have options; each is defined beside its command. */
+extern const struct cb_opt cb_build_options[], cb_graph_options[], cb_run_options[], cb_parse_options[];
 
 int cb_cmd_build(int argc, char **argv);
 int cb_cmd_graph(int argc, char **argv);

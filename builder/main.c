@@ -1,5 +1,6 @@
-/* Entry point. */
-int main(void)
+#include "builder/command.h"
+
+int main(int argc, char **argv)
 {
-	return 0;
+	return cb_command_main(argc, argv);
 }

@@ -6,7 +6,10 @@
 #include "base/mem.h"
 #include "base/strv.h"
 
-static const struct cb_opt help_opt = { "help", 'h', CB_OPT_FLAG, CB_OPT_HELP, NULL, "print this help", NULL };
+static const struct cb_opt help_table[] = {
+	{ "help", 'h', CB_OPT_FLAG, CB_OPT_HELP, NULL, "print this help", NULL },
+	{ 0 },
+};
 
 /** Candidates for a did-you-mean; more options than this are not looked at. */
 #define CANDIDATES_MAX 128
@@ -29,7 +32,7 @@ static const struct cb_opt *find_long(const struct cb_opt_parser *parser, const 
 				return opt;
 		}
 	}
-	return len == 4 && !memcmp(name, "help", 4) ? &help_opt : NULL;
+	return len == 4 && !memcmp(name, "help", 4) ? help_table : NULL;
 }
 
 static const struct cb_opt *find_letter(const struct cb_opt_parser *parser, char letter)
@@ -40,7 +43,7 @@ static const struct cb_opt *find_letter(const struct cb_opt_parser *parser, char
 				return opt;
 		}
 	}
-	return letter == 'h' ? &help_opt : NULL;
+	return letter == 'h' ? help_table : NULL;
 }
 
 static int unknown_long(const struct cb_opt_parser *parser, const char *name, size_t len, struct cb_err **err)
@@ -138,26 +141,28 @@ static void add_usage(struct cb_buf *out, const struct cb_opt *opt)
 		cb_buf_addf(out, " %s", opt->value);
 }
 
-void cb_opt_help(struct cb_buf *out, const struct cb_opt *table)
+static void add_lines(struct cb_buf *out, const struct cb_opt *table, size_t width, size_t *ret_width)
 {
-	const struct cb_opt *last[] = { &help_opt, NULL };
+	for (const struct cb_opt *opt = table; opt && opt->name; opt++) {
+		cleanup_buf struct cb_buf usage = { 0 };
+
+		if (!opt->help)
+			continue;
+		add_usage(&usage, opt);
+		if (ret_width)
+			*ret_width = CB_MAX(*ret_width, usage.len);
+		else
+			cb_buf_addf(out, "  %-*s  %s\n", (int)width, cb_buf_str(&usage), opt->help);
+	}
+}
+
+void cb_opt_help(struct cb_buf *out, const struct cb_opt *const tables[2])
+{
+	const struct cb_opt *all[] = { tables[0], tables[1], help_table };
 	size_t width = 0;
 
-	for (int pass = 0; pass < 2; pass++) {
-		for (const struct cb_opt *opt = table;; opt++) {
-			cleanup_buf struct cb_buf usage = { 0 };
-			bool end = !opt || !opt->name;
-			const struct cb_opt *shown = end ? last[0] : opt;
-
-			if (shown->help) {
-				add_usage(&usage, shown);
-				if (!pass)
-					width = CB_MAX(width, usage.len);
-				else
-					cb_buf_addf(out, "  %-*s  %s\n", (int)width, cb_buf_str(&usage), shown->help);
-			}
-			if (end)
-				break;
-		}
-	}
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		add_lines(out, all[i], 0, &width);
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		add_lines(out, all[i], width, NULL);
 }

@@ -52,7 +52,7 @@ void cb_opt_stop(struct cb_opt_parser *parser);
 /** True for the value "true" of a flag. */
 bool cb_opt_bool(const char *value);
 
-/** Appends the aligned option lines of a help text. */
-void cb_opt_help(struct cb_buf *out, const struct cb_opt *table);
+/** Appends the aligned option lines of a help text, that of --help last. Either table may be NULL. */
+void cb_opt_help(struct cb_buf *out, const struct cb_opt *const tables[2]);
 
 #endif

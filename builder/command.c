@@ -1,0 +1,75 @@
+#include "builder/command.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/err.h"
+#include "base/strv.h"
+#include "builder/help.h"
+#include "builder/report.h"
+#include "builder/settings.h"
+
+const struct cb_command cb_commands[] = {
+	{ "build", "[OPTIONS] CONTEXT", "build an image (the default command)", { cb_build_options, NULL },
+		cb_cmd_build },
+	{ "graph", "[OPTIONS] CONTEXT", "print the graph of steps of a build", { cb_graph_options, cb_build_options },
+		cb_cmd_graph },
+	{ "run", "[OPTIONS] IMAGE [COMMAND...]", "run a built image in the foreground", { cb_run_options, NULL },
+		cb_cmd_run },
+	{ "parse", "[OPTIONS] FILE|-", "check the syntax of a Buildfile, or print its tree", { cb_parse_options, NULL },
+		cb_cmd_parse },
+	{ "debug", "words", "answer requests for expansion on standard input", { NULL, NULL }, cb_cmd_debug },
+	{ "version", "", "print the version", { NULL, NULL }, cb_cmd_version },
+	{ "help", "[COMMAND]", "explain cbuild or one command", { NULL, NULL }, cb_cmd_help },
+};
+const size_t cb_n_commands = ARRAY_SIZE(cb_commands);
+
+const struct cb_command *cb_command_find(const char *name)
+{
+	for (size_t i = 0; i < cb_n_commands; i++) {
+		if (!strcmp(cb_commands[i].name, name))
+			return &cb_commands[i];
+	}
+	return NULL;
+}
+
+/** A first operand that is no path and nearly a command is a slip of the finger. */
+static int check_typo(const char *arg, struct cb_err **err)
+{
+	const char *names[ARRAY_SIZE(cb_commands)], *near;
+
+	if (*arg == '-' || strchr(arg, '/') || strchr(arg, '.') || !access(arg, F_OK))
+		return 0;
+	for (size_t i = 0; i < cb_n_commands; i++)
+		names[i] = cb_commands[i].name;
+	near = cb_str_nearest(arg, names, cb_n_commands);
+	if (!near)
+		return 0;
+	cb_err_set(err, CB_ERR_USAGE, "there is no command or context \"%s\"", arg);
+	return cb_err_hint(err, CB_ERR_USAGE, "did you mean cbuild %s?", near);
+}
+
+int cb_command_main(int argc, char **argv)
+{
+	cleanup_err struct cb_err *err = NULL;
+	const struct cb_command *command;
+
+	/* A closed pipe is an error to report, not a death in the middle of a build. */
+	signal(SIGPIPE, SIG_IGN);
+	if (argc < 2) {
+		cb_help_print(NULL, STDERR_FILENO);
+		return CB_EXIT_USAGE;
+	}
+	if (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))
+		return cb_help_print(NULL, STDOUT_FILENO);
+	if (!strcmp(argv[1], "--version"))
+		return cb_cmd_version(0, NULL);
+	command = cb_command_find(argv[1]);
+	if (command)
+		return command->run(argc - 2, argv + 2);
+	if (check_typo(argv[1], &err) < 0)
+		return cb_report_fail(err, NULL, NULL);
+	return cb_cmd_build(argc - 1, argv + 1);
+}
