@@ -1,5 +1,6 @@
 #include "base/atomic.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -43,6 +44,7 @@ int cb_atomic_commit(int dirfd, int fd, const char *tmp, const char *name, struc
 
 void cb_atomic_abort(int dirfd, const char *tmp)
 {
+	assert(tmp);
 	unlinkat(dirfd, tmp, 0);
 }
 

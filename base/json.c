@@ -106,7 +106,7 @@ int cb_json_get_arr(const json_t *obj, const char *key, json_t **ret, struct cb_
 
 int cb_json_get_strv(const json_t *obj, const char *key, struct cb_strv *ret, struct cb_err **err)
 {
-	json_t *list, *item;
+	json_t *list = NULL, *item;
 	size_t i;
 	int r = cb_json_get_arr(obj, key, &list, err);
 

@@ -15,8 +15,6 @@
 #include "base/fd.h"
 #include "base/timefmt.h"
 
-extern char **environ;
-
 struct child {
 	pid_t pid;
 	int in, out, errout; /* our ends, -EBADF when closed */

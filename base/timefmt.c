@@ -32,15 +32,24 @@ static bool fraction(const char **s, long *ret)
 	return true;
 }
 
+static bool two_digits(const char *s, int *ret)
+{
+	if (s[0] < '0' || s[0] > '9' || s[1] < '0' || s[1] > '9')
+		return false;
+	*ret = (s[0] - '0') * 10 + s[1] - '0';
+	return true;
+}
+
 static bool zone(const char *s, long *ret)
 {
-	int hours, minutes, used = 0;
+	int hours, minutes;
 
 	if (!strcmp(s, "Z") || !strcmp(s, "z")) {
 		*ret = 0;
 		return true;
 	}
-	if ((*s != '+' && *s != '-') || sscanf(s + 1, "%2d:%2d%n", &hours, &minutes, &used) != 2 || used != 5 || s[6])
+	if ((*s != '+' && *s != '-') || !two_digits(s + 1, &hours) || s[3] != ':' || !two_digits(s + 4, &minutes) ||
+		s[6])
 		return false;
 	*ret = (*s == '-' ? -60L : 60L) * (hours * 60 + minutes);
 	return true;

@@ -6,8 +6,8 @@
 
 #include <cmocka.h>
 #include <fcntl.h>
-#include <stdatomic.h>
 #include <linux/close_range.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <unistd.h>
 
