@@ -34,6 +34,7 @@ enum cb_input_role {
 	CB_INPUT_SOURCE, /* what a SELECT reads, the upper part of a MERGE */
 	CB_INPUT_FILES,  /* a SELECT whose digest counts in the content key */
 	CB_INPUT_BASE,   /* image that must be unpacked before the vertex can execute; says nothing of its result */
+	CB_INPUT_MOUNT,  /* a file system to mount; a FILES input says what of it counts */
 };
 
 struct cb_vertex;
@@ -72,6 +73,7 @@ struct cb_vertex {
 	const void *op;	 /* operands of the kind, see step.h; lives in the graph's arena */
 	struct cb_digest operands; /* digest of kind and operands */
 	struct cb_digest key;	   /* definition key, when sched.keyed */
+	struct cb_digest lasting;  /* the same, but for what a no_cache input adds: the key that results are kept under */
 	void *result;	 /* set by its execution or by a cache hit */
 	struct cb_vertex_sched sched;
 };

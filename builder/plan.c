@@ -1,0 +1,136 @@
+#include "builder/plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "builder/planner.h"
+
+static bool has_implicit_source(const struct cb_planner *p)
+{
+	size_t own = p->stages[0].base.kind == FROM_BASE ? 1 : 0;
+
+	return p->plan->n_bases > own;
+}
+
+/* Steps of a file with one stage need no stage name. */
+static void label_stages(struct cb_planner *p)
+{
+	bool alone = p->n_stages == 1 && !has_implicit_source(p);
+
+	for (size_t i = 0; i < p->n_stages; i++) {
+		struct stage_plan *sp = &p->stages[i];
+
+		if (sp->stage->name)
+			sp->label = sp->stage->name;
+		else if (alone)
+			sp->label = "";
+		else
+			sp->label = cb_arena_printf(p->plan->graph.arena, "stage-%u", sp->stage->index);
+	}
+}
+
+static const char *target_stage_name(const struct cb_plan_options *opts)
+{
+	const struct cb_stage *last = &opts->file->stages[opts->file->n_stages - 1];
+
+	if (opts->settings->target)
+		return opts->settings->target;
+	return last->name ? last->name : "default";
+}
+
+static struct cb_planner *planner_new(const struct cb_plan_options *opts, struct cb_plan *plan)
+{
+	struct cb_planner *p = cb_new0(struct cb_planner);
+	char target[CB_PLATFORM_TEXT_MAX], build[CB_PLATFORM_TEXT_MAX];
+	struct cb_platform_args args = { target, build, target_stage_name(opts) };
+
+	cb_platform_format(&opts->target, target);
+	cb_platform_format(&opts->build, build);
+	p->opts = *opts;
+	p->plan = plan;
+	p->bases = cb_map_new(NULL);
+	p->n_stages = opts->file->n_stages;
+	p->stages = cb_newa0(struct stage_plan, p->n_stages);
+	for (size_t i = 0; i < p->n_stages; i++)
+		p->stages[i].stage = &opts->file->stages[i];
+	cb_globals_init(&p->globals, &opts->settings->build_args, &args, opts->file->directives.escape);
+	return p;
+}
+
+static void planner_free(struct cb_planner *p)
+{
+	if (!p)
+		return;
+	for (size_t i = 0; i < p->n_stages; i++) {
+		struct stage_plan *sp = &p->stages[i];
+
+		for (size_t k = 0; k < sp->triggers.n; k++)
+			cb_buildfile_free(sp->triggers.v[k]);
+		free(sp->triggers.v);
+		cb_scope_done(&sp->scope);
+		cb_imagestate_free(sp->state);
+	}
+	for (size_t i = 0; i < p->n_mounts; i++)
+		cb_mount_free(p->mounts[i]);
+	free(p->mounts);
+	free(p->stages);
+	free(p->root);
+	cb_map_free(p->bases);
+	cb_globals_done(&p->globals);
+	free(p);
+}
+
+struct cb_plan *cb_plan_free(struct cb_plan *plan)
+{
+	if (!plan)
+		return NULL;
+	planner_free(plan->planner);
+	cb_imagestate_free(plan->image);
+	cb_graph_done(&plan->graph);
+	cb_chain_set_free(plan->chains);
+	free(plan->bases);
+	free(plan);
+	return NULL;
+}
+
+/* --label: the last word on the image. */
+static void add_labels(struct cb_planner *p)
+{
+	const struct cb_strv *labels = &p->opts.settings->labels;
+
+	for (size_t i = 0; i < labels->n; i++) {
+		const char *value = strchr(labels->v[i], '=');
+		cleanup_free char *key = cb_xstrndup(labels->v[i], strcspn(labels->v[i], "="));
+
+		cb_image_config_set_label(p->plan->image->config, key, value ? value + 1 : "");
+	}
+}
+
+int cb_plan_new(const struct cb_plan_options *options, struct cb_plan **ret, struct cb_err **err)
+{
+	CB_CLEANUP(cb_plan_free) struct cb_plan *plan = cb_new0(struct cb_plan);
+	struct cb_planner *p;
+	int r;
+
+	cb_graph_init(&plan->graph);
+	plan->chains = cb_chain_set_new();
+	p = plan->planner = planner_new(options, plan);
+	r = cb_globals_eval(&p->globals, options->file->globals, options->file->n_globals, err);
+	if (r == 0)
+		r = plan_resolve(p, err);
+	if (r < 0)
+		return r;
+	label_stages(p);
+	/* Everything that a stage uses stands before it. */
+	for (size_t i = 0; i < p->n_stages && r == 0; i++)
+		if (p->stages[i].reachable)
+			r = plan_stage(p, &p->stages[i], err);
+	if (r < 0)
+		return r;
+	plan->target = p->target->fs;
+	plan->target_name = p->target->stage->name;
+	plan->image = CB_TAKE_PTR(p->target->state);
+	add_labels(p);
+	*ret = CB_TAKE_PTR(plan);
+	return 0;
+}

@@ -1,0 +1,106 @@
+/*
+ * Operands and results of the vertices: what the planner writes, the executor reads and the cache remembers.
+ *
+ * Everything lives in the graph's arena and is immutable once the vertex is made. Strings never contain unexpanded
+ * variables.
+ */
+#ifndef CB_BUILDER_STEP_H
+#define CB_BUILDER_STEP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "builder/chain.h"
+#include "layers/digest.h"
+#include "layers/platform.h"
+#include "parser/ast.h"
+#include "parser/mountflag.h"
+
+struct cb_image;
+struct cb_context;
+struct cb_vertex;
+
+/** A list of strings in the arena. */
+struct cb_words {
+	const char *const *v; /* NULL-terminated */
+	size_t n;
+};
+
+/** A base image: one of its name and platform in a build. */
+struct cb_base {
+	const char *name; /* normalised reference, or "oci-layout://…" */
+	struct cb_platform platform;
+	struct cb_image *image;	      /* NULL when it was not resolved (cbuild graph) */
+	const struct cb_chain *chain; /* of its layers; NULL for none */
+	struct cb_vertex *vertex;
+	unsigned int line, col; /* of the first instruction that named it */
+};
+
+struct cb_op_image {
+	struct cb_base *base;
+};
+
+struct cb_op_context {
+	struct cb_context *context;
+};
+
+/** Some files of the vertex of role SOURCE. */
+struct cb_op_select {
+	struct cb_words sources;  /* patterns as written */
+	struct cb_words excludes; /* of --exclude */
+	bool parents, literal;
+};
+
+/** A here-document, expanded. */
+struct cb_op_file {
+	const char *name, *data;
+	size_t len;
+};
+
+/** COPY and ADD. Sources are read from the vertex behind the role SOURCE of the input of role FILES. */
+struct cb_op_copy {
+	struct cb_words sources, excludes;
+	const struct cb_op_file *files;
+	size_t n_files;
+	const char *dest, *workdir;
+	const char *chown, *chmod; /* or NULL */
+	bool add, parents, link;
+	bool keep_archives; /* ADD --unpack=false */
+};
+
+struct cb_op_workdir {
+	const char *path; /* absolute */
+	const char *user; /* of the image state, "" for none */
+};
+
+/** A RUN --mount, resolved. */
+struct cb_op_mount {
+	const struct cb_mount *mount; /* target absolute */
+	struct cb_vertex *source;     /* bind: whose files; NULL: none (empty) */
+	const char *sub;	      /* bind: path in the source */
+	const char *cache_name;	      /* cache: directory name in the store */
+};
+
+struct cb_op_run {
+	struct cb_words argv, env;
+	struct cb_words proxies; /* joins env, not in keys */
+	struct cb_words hosts;	 /* names of --add-host; the addresses are no part of keys */
+	struct cb_words ulimits;
+	const char *cwd, *user, *shown; /* shown: the command for the error message, quoted */
+	enum cb_network network;
+	enum cb_security security;
+	const struct cb_op_mount *mounts;
+	size_t n_mounts;
+	const char *script; /* a here-document with "#!", to be found at script_path; or NULL */
+	const char *script_path;
+};
+
+/** What a vertex gave. */
+struct cb_step_result {
+	const struct cb_chain *chain; /* the file system (IMAGE, COPY, ADD, RUN, WORKDIR, MERGE); NULL: empty */
+	struct cb_digest content;     /* SELECT */
+	int64_t record;		      /* of the cache, 0 for none */
+};
+
+#endif
