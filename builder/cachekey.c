@@ -122,8 +122,11 @@ static void copy_operands(struct cb_cachekey *key, const struct cb_op_copy *op)
 static void run_mount(struct cb_cachekey *key, const struct cb_op_mount *mount)
 {
 	static const char *const types[] = {
-		[CB_MOUNT_BIND] = "bind",     [CB_MOUNT_CACHE] = "cache", [CB_MOUNT_TMPFS] = "tmpfs",
-		[CB_MOUNT_SECRET] = "secret", [CB_MOUNT_SSH] = "ssh",
+		[CB_MOUNT_BIND] = "bind",
+		[CB_MOUNT_CACHE] = "cache",
+		[CB_MOUNT_TMPFS] = "tmpfs",
+		[CB_MOUNT_SECRET] = "secret",
+		[CB_MOUNT_SSH] = "ssh",
 	};
 	const struct cb_mount *m = mount->mount;
 
@@ -257,8 +260,8 @@ void cb_cachekey_definition(struct cb_vertex *vertex, const char *salt)
 
 void cb_cachekey_content(const struct cb_vertex *vertex, struct cb_digest *ret, json_t **ret_fields)
 {
-	CB_CLEANUP(cb_cachekey_free) struct cb_cachekey *key =
-		cb_cachekey_new(cb_vertex_kind_name(vertex->kind), ret_fields != NULL);
+	CB_CLEANUP(cb_cachekey_free)
+	struct cb_cachekey *key = cb_cachekey_new(cb_vertex_kind_name(vertex->kind), ret_fields != NULL);
 
 	cb_cachekey_operands(key, vertex->kind, vertex->op);
 	for (size_t i = 0; i < vertex->n_inputs; i++) {

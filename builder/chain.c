@@ -45,14 +45,14 @@ const char *cb_chain_content(const struct cb_chain *chain)
 }
 
 /* The one chain of @below and the layer that @sample describes. */
-static const struct cb_chain *intern(struct cb_chain_set *set, const struct cb_chain *below,
-				     const struct cb_chain *sample)
+static const struct cb_chain *intern(
+	struct cb_chain_set *set, const struct cb_chain *below, const struct cb_chain *sample)
 {
 	char text[2 * CB_DIGEST_TEXT_MAX + CB_SNAPSHOT_ID_MAX + 4];
 	struct cb_digest content;
 	struct cb_chain *chain;
-	int len = snprintf(text, sizeof(text), "%s %s %s", cb_chain_content(below), sample->snapshot,
-			   sample->diff_id.text);
+	int len = snprintf(
+		text, sizeof(text), "%s %s %s", cb_chain_content(below), sample->snapshot, sample->diff_id.text);
 
 	assert(len > 0 && (size_t)len < sizeof(text));
 	cb_digest_of(text, (size_t)len, &content);
@@ -83,7 +83,7 @@ const struct cb_chain *cb_chain_add(struct cb_chain_set *set, const struct cb_ch
 }
 
 const struct cb_chain *cb_chain_add_base(struct cb_chain_set *set, const struct cb_chain *below,
-					 const struct cb_digest *diff_id, const struct cb_base *base, size_t at)
+	const struct cb_digest *diff_id, const struct cb_base *base, size_t at)
 {
 	struct cb_chain sample = { .diff_id = *diff_id, .base = base, .base_at = at };
 
@@ -99,8 +99,8 @@ const struct cb_chain **cb_chain_list(const struct cb_chain *chain)
 	return list;
 }
 
-const struct cb_chain *cb_chain_stack(struct cb_chain_set *set, const struct cb_chain *lower,
-				      const struct cb_chain *upper)
+const struct cb_chain *cb_chain_stack(
+	struct cb_chain_set *set, const struct cb_chain *lower, const struct cb_chain *upper)
 {
 	cleanup_free const struct cb_chain **list = cb_chain_list(upper);
 

@@ -22,10 +22,10 @@ struct cb_chain_set;
 
 struct cb_chain {
 	const struct cb_chain *below;
-	size_t depth;		      /* layers, this one included */
+	size_t depth;                      /* layers, this one included */
 	char snapshot[CB_SNAPSHOT_ID_MAX]; /* of a step; "" for a base layer */
-	struct cb_digest diff_id;     /* of a base layer; unset for a step */
-	const struct cb_base *base;   /* of a base layer: the image that has it, as layer base_at */
+	struct cb_digest diff_id;          /* of a base layer; unset for a step */
+	const struct cb_base *base;        /* of a base layer: the image that has it, as layer base_at */
 	size_t base_at;
 	struct cb_digest content; /* of the whole chain */
 };
@@ -38,10 +38,10 @@ CB_DEFINE_CLEANUP(struct cb_chain_set *, cb_chain_set_free)
 const struct cb_chain *cb_chain_add(struct cb_chain_set *set, const struct cb_chain *below, const char *id);
 /** @below with a layer of an image on top. */
 const struct cb_chain *cb_chain_add_base(struct cb_chain_set *set, const struct cb_chain *below,
-					 const struct cb_digest *diff_id, const struct cb_base *base, size_t at);
+	const struct cb_digest *diff_id, const struct cb_base *base, size_t at);
 /** @upper's layers on top of @lower's. */
-const struct cb_chain *cb_chain_stack(struct cb_chain_set *set, const struct cb_chain *lower,
-				      const struct cb_chain *upper);
+const struct cb_chain *cb_chain_stack(
+	struct cb_chain_set *set, const struct cb_chain *lower, const struct cb_chain *upper);
 
 /** The content id, of the empty chain too. */
 const char *cb_chain_content(const struct cb_chain *chain);

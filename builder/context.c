@@ -114,8 +114,8 @@ static int add_named(struct cb_contexts *contexts, const char *pair, struct cb_e
 		named->kind = CB_CONTEXT_IMAGE;
 		named->image = cb_xstrdup(value);
 	} else if (strstr(value, "://") || cb_str_starts(value, "git@")) {
-		return cb_err_set(err, CB_ERR_UNSUPPORTED, "--build-context %s: remote contexts are not supported yet",
-				  pair);
+		return cb_err_set(
+			err, CB_ERR_UNSUPPORTED, "--build-context %s: remote contexts are not supported yet", pair);
 	} else {
 		named->kind = CB_CONTEXT_DIR;
 		named->dir = context_new(named->name, value);

@@ -21,12 +21,12 @@ struct cb_stat_index;
 
 /** Largest .dockerignore is CB_IGNORE_FILE_MAX, largest Buildfile CB_BUILDFILE_MAX. */
 struct cb_context {
-	char *name; /* NULL: the main context */
-	char *path; /* directory on the host */
+	char *name;        /* NULL: the main context */
+	char *path;        /* directory on the host */
 	char *ignore_file; /* replaces .dockerignore of the context when it exists; or NULL */
 	/* once opened: */
 	struct cb_tree *tree;
-	struct cb_ignore *ignore;     /* NULL: nothing is ignored */
+	struct cb_ignore *ignore; /* NULL: nothing is ignored */
 	struct cb_stat_index *stats;
 	struct cb_hash_index index;
 };

@@ -73,9 +73,14 @@ struct cb_vertex *cb_vertex_parent(const struct cb_vertex *vertex)
 const char *cb_vertex_kind_name(enum cb_vertex_kind kind)
 {
 	static const char *const names[] = {
-		[CB_VERTEX_IMAGE] = "image", [CB_VERTEX_CONTEXT] = "context", [CB_VERTEX_SELECT] = "select",
-		[CB_VERTEX_RUN] = "run",     [CB_VERTEX_COPY] = "copy",	      [CB_VERTEX_ADD] = "add",
-		[CB_VERTEX_MERGE] = "merge", [CB_VERTEX_WORKDIR] = "workdir",
+		[CB_VERTEX_IMAGE] = "image",
+		[CB_VERTEX_CONTEXT] = "context",
+		[CB_VERTEX_SELECT] = "select",
+		[CB_VERTEX_RUN] = "run",
+		[CB_VERTEX_COPY] = "copy",
+		[CB_VERTEX_ADD] = "add",
+		[CB_VERTEX_MERGE] = "merge",
+		[CB_VERTEX_WORKDIR] = "workdir",
 	};
 
 	return names[kind];

@@ -49,10 +49,10 @@ struct cb_input {
 /** Owned by the scheduler. */
 struct cb_vertex_sched {
 	bool wanted;
-	bool keyed;	  /* the definition key is known */
-	bool probed;	  /* and was looked up */
+	bool keyed;  /* the definition key is known */
+	bool probed; /* and was looked up */
 	bool started, finished;
-	bool shown;	  /* progress knows how it ended */
+	bool shown;       /* progress knows how it ended */
 	size_t key_waits; /* inputs whose definition key is not known yet */
 	struct cb_vertex **users;
 	size_t n_users, cap_users;
@@ -61,20 +61,21 @@ struct cb_vertex_sched {
 struct cb_vertex {
 	unsigned int id; /* position in the graph */
 	enum cb_vertex_kind kind;
-	const char *name;  /* as progress shows it, "[build 2/5] RUN make"; NULL: never shown */
-	const char *stage; /* of the instruction, or "internal" */
+	const char *name;                 /* as progress shows it, "[build 2/5] RUN make"; NULL: never shown */
+	const char *stage;                /* of the instruction, or "internal" */
 	unsigned int line, col, end_line; /* place of the instruction, 0 when there is none */
-	const char *file;  /* the file of that place when it is not the Buildfile (ONBUILD); or NULL */
+	const char *file;                 /* the file of that place when it is not the Buildfile (ONBUILD); or NULL */
 	const struct cb_input *inputs;
 	size_t n_inputs;
 	/* Its definition key is known only once it was executed, and is its result: files of a local directory. */
 	bool content_defined;
-	bool no_cache;	 /* never look it up */
-	const void *op;	 /* operands of the kind, see step.h; lives in the graph's arena */
+	bool no_cache;             /* never look it up */
+	const void *op;            /* operands of the kind, see step.h; lives in the graph's arena */
 	struct cb_digest operands; /* digest of kind and operands */
-	struct cb_digest key;	   /* definition key, when sched.keyed */
-	struct cb_digest lasting;  /* the same, but for what a no_cache input adds: the key that results are kept under */
-	void *result;	 /* set by its execution or by a cache hit */
+	struct cb_digest key;      /* definition key, when sched.keyed */
+	struct cb_digest
+		lasting; /* the same, but for what a no_cache input adds: the key that results are kept under */
+	void *result;    /* set by its execution or by a cache hit */
 	struct cb_vertex_sched sched;
 };
 

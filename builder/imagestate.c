@@ -96,8 +96,8 @@ static void history_quoted(struct cb_imagestate *state, const char *word, const 
 	cb_imagestate_history(state, cb_buf_str(&text), false);
 }
 
-static void history_pairs(struct cb_imagestate *state, const char *word, const struct cb_strv *keys,
-			  const struct cb_strv *values)
+static void history_pairs(
+	struct cb_imagestate *state, const char *word, const struct cb_strv *keys, const struct cb_strv *values)
 {
 	cleanup_buf struct cb_buf text = { 0 };
 
@@ -274,9 +274,42 @@ int cb_imagestate_volume(struct cb_imagestate *state, const struct cb_strv *path
 static bool signal_known(const char *name)
 {
 	static const char *const names[] = {
-		"ABRT", "ALRM", "BUS",	"CHLD",	  "CLD",  "CONT", "FPE",  "HUP",  "ILL",  "INT",    "IO",   "IOT",
-		"KILL", "PIPE", "POLL", "PROF",	  "PWR",  "QUIT", "SEGV", "STKFLT", "STOP", "SYS",  "TERM", "TRAP",
-		"TSTP", "TTIN", "TTOU", "UNUSED", "URG",  "USR1", "USR2", "VTALRM", "WINCH", "XCPU", "XFSZ", "RTMIN",
+		"ABRT",
+		"ALRM",
+		"BUS",
+		"CHLD",
+		"CLD",
+		"CONT",
+		"FPE",
+		"HUP",
+		"ILL",
+		"INT",
+		"IO",
+		"IOT",
+		"KILL",
+		"PIPE",
+		"POLL",
+		"PROF",
+		"PWR",
+		"QUIT",
+		"SEGV",
+		"STKFLT",
+		"STOP",
+		"SYS",
+		"TERM",
+		"TRAP",
+		"TSTP",
+		"TTIN",
+		"TTOU",
+		"UNUSED",
+		"URG",
+		"USR1",
+		"USR2",
+		"VTALRM",
+		"WINCH",
+		"XCPU",
+		"XFSZ",
+		"RTMIN",
 		"RTMAX",
 	};
 	uint32_t number;
@@ -373,8 +406,8 @@ static void match_history(struct cb_image_config *config, size_t n_layers)
 		cb_image_config_add_history(config, NULL, NULL, NULL, COMMENT_SYNTHETIC, false);
 }
 
-void cb_imagestate_finish(struct cb_imagestate *state, const struct cb_image_layer_fact *layers, size_t n,
-			  const struct timespec *epoch)
+void cb_imagestate_finish(
+	struct cb_imagestate *state, const struct cb_image_layer_fact *layers, size_t n, const struct timespec *epoch)
 {
 	struct cb_image_config *config = state->config;
 	struct timespec time = { 0 };

@@ -21,7 +21,7 @@
 struct cb_imagestate {
 	struct cb_image_config *config;
 	size_t n_base_history; /* items that came with the base image */
-	bool cmd_set;	       /* CMD stood in this stage: ENTRYPOINT leaves it */
+	bool cmd_set;          /* CMD stood in this stage: ENTRYPOINT leaves it */
 };
 
 /** FROM scratch. */
@@ -69,7 +69,7 @@ struct cb_image_layer_fact {
  * The final configuration: diff IDs of @layers, history matched with them, times. Layer items beyond the layers become
  * empty, layers without an item get a synthetic one. With @epoch every new time is that.
  */
-void cb_imagestate_finish(struct cb_imagestate *state, const struct cb_image_layer_fact *layers, size_t n,
-			  const struct timespec *epoch);
+void cb_imagestate_finish(
+	struct cb_imagestate *state, const struct cb_image_layer_fact *layers, size_t n, const struct timespec *epoch);
 
 #endif

@@ -1,9 +1,9 @@
 /*
  * The plan: from a parsed Buildfile to the graph of steps and the state of the target's image.
  *
- * Two passes. *Resolve* finds the stages that the target needs (through FROM, COPY --from, RUN --mount from= and ONBUILD
- * triggers of base images) and the configs of their base images. *Plan* walks each of these stages once, in the order
- * of the file, with its scope and image state, and emits vertices. Time is linear in the instructions.
+ * Two passes. *Resolve* finds the stages that the target needs (through FROM, COPY --from, RUN --mount from= and
+ * ONBUILD triggers of base images) and the configs of their base images. *Plan* walks each of these stages once, in the
+ * order of the file, with its scope and image state, and emits vertices. Time is linear in the instructions.
  *
  * Errors carry the place of the instruction. One thread.
  */
@@ -32,12 +32,12 @@ struct cb_plan_options {
 struct cb_plan {
 	struct cb_graph graph;
 	struct cb_chain_set *chains;
-	struct cb_vertex *target;     /* whose chain is the target's file system; NULL: empty */
-	struct cb_imagestate *image;  /* of the target; owned */
-	const char *target_name;      /* of the stage, or NULL */
-	struct cb_base **bases;	      /* that the plan reaches */
+	struct cb_vertex *target;    /* whose chain is the target's file system; NULL: empty */
+	struct cb_imagestate *image; /* of the target; owned */
+	const char *target_name;     /* of the stage, or NULL */
+	struct cb_base **bases;      /* that the plan reaches */
 	size_t n_bases;
-	struct cb_planner *planner;   /* what made it */
+	struct cb_planner *planner; /* what made it */
 };
 
 int cb_plan_new(const struct cb_plan_options *options, struct cb_plan **ret, struct cb_err **err);

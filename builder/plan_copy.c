@@ -24,8 +24,8 @@ static int check_remote(const struct cb_instr *instr, struct cb_text text, const
 		cb_err_at(err, CB_ERR_INPUT, text.line, text.col, "source can't be a URL for COPY");
 		return cb_err_hint(err, CB_ERR_INPUT, "ADD fetches URLs");
 	}
-	return cb_err_at(err, CB_ERR_UNSUPPORTED, text.line, text.col, "ADD of %s: remote sources are not supported yet",
-			 source);
+	return cb_err_at(err, CB_ERR_UNSUPPORTED, text.line, text.col,
+		"ADD of %s: remote sources are not supported yet", source);
 }
 
 struct operands {
@@ -63,7 +63,7 @@ static int expand_operands(const struct plan_step *step, struct operands *o, str
 		r = cb_scope_expand(scope, copy->chmod, &o->chmod, err);
 	if (r == 0 && copy->checksum.s)
 		r = cb_err_at(err, CB_ERR_INPUT, copy->checksum.line, copy->checksum.col,
-			      "--checksum requires a remote source");
+			"--checksum requires a remote source");
 	for (size_t i = 0; i < copy->excludes.n; i++)
 		cb_strv_add(&o->excludes, copy->excludes.v[i].s);
 	return r;
@@ -115,7 +115,7 @@ static void history(const struct plan_step *step, const struct operands *o)
 
 /* The SELECT of the sources, or NULL when there are only here-documents. */
 static int select_sources(struct cb_planner *p, const struct plan_step *step, const struct cb_op_copy *op,
-			  struct cb_vertex **ret, struct cb_err **err)
+	struct cb_vertex **ret, struct cb_err **err)
 {
 	const struct cb_copy *copy = &step->instr->copy;
 	struct from from = { .kind = FROM_CONTEXT, .context = p->opts.contexts->main };
@@ -152,7 +152,7 @@ static size_t source_inputs(struct cb_planner *p, struct cb_input *inputs, size_
 
 /* COPY --link: a layer on nothing, which is then put above the stage's file system. */
 static void emit_linked(struct cb_planner *p, const struct plan_step *step, struct cb_vertex_spec *spec,
-			struct cb_input *inputs, size_t n)
+	struct cb_input *inputs, size_t n)
 {
 	struct stage_plan *sp = step->stage;
 	struct cb_input both[3];
@@ -212,7 +212,7 @@ int plan_copy(struct cb_planner *p, const struct plan_step *step, struct cb_err 
 }
 
 struct cb_vertex *plan_context_copy(struct cb_planner *p, struct cb_vertex *context, const char *path, const char *dest,
-				    const char *name, struct cb_vertex **ret_select)
+	const char *name, struct cb_vertex **ret_select)
 {
 	struct cb_arena *arena = p->plan->graph.arena;
 	struct cb_op_select *select = cb_arena_alloc(arena, sizeof(*select));

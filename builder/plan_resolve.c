@@ -11,7 +11,7 @@
 
 /* The base image called @name on @platform, made when it is new. */
 static int base_of(struct cb_planner *p, const char *name, const struct cb_platform *platform, unsigned int line,
-		   unsigned int col, struct cb_base **ret, struct cb_err **err)
+	unsigned int col, struct cb_base **ret, struct cb_err **err)
 {
 	char platform_text[CB_PLATFORM_TEXT_MAX];
 	cleanup_free char *full = NULL, *key = NULL;
@@ -43,7 +43,7 @@ static int base_of(struct cb_planner *p, const char *name, const struct cb_platf
 }
 
 static int from_named(struct cb_planner *p, const struct cb_named_context *named, const struct cb_platform *platform,
-		      unsigned int line, unsigned int col, struct from *ret, struct cb_err **err)
+	unsigned int line, unsigned int col, struct from *ret, struct cb_err **err)
 {
 	if (named->kind == CB_CONTEXT_DIR) {
 		*ret = (struct from){ .kind = FROM_CONTEXT, .context = named->dir };
@@ -58,7 +58,7 @@ static int from_named(struct cb_planner *p, const struct cb_named_context *named
 }
 
 int plan_find_from(struct cb_planner *p, struct stage_plan *at, const char *name, bool numbers, unsigned int line,
-		   unsigned int col, struct from *ret, struct cb_err **err)
+	unsigned int col, struct from *ret, struct cb_err **err)
 {
 	const struct cb_named_context *named = cb_contexts_find(p->opts.contexts, name);
 	const struct cb_stage *stage = NULL;
@@ -70,7 +70,7 @@ int plan_find_from(struct cb_planner *p, struct stage_plan *at, const char *name
 	if (numbers && cb_num_u32(name, &index)) {
 		if (index >= p->n_stages)
 			return cb_err_at(err, CB_ERR_INPUT, line, col, "invalid stage index %u: there are %zu stages",
-					 index, p->n_stages);
+				index, p->n_stages);
 		stage = p->stages[index].stage;
 	} else {
 		stage = cb_buildfile_stage(p->opts.file, name);
@@ -78,8 +78,7 @@ int plan_find_from(struct cb_planner *p, struct stage_plan *at, const char *name
 	if (stage) {
 		if (stage->index >= at->stage->index)
 			return cb_err_at(err, CB_ERR_INPUT, line, col,
-					 "cannot copy from stage \"%s\": it needs to be defined before the current stage",
-					 name);
+				"cannot copy from stage \"%s\": it needs to be defined before the current stage", name);
 		*ret = (struct from){ .kind = FROM_STAGE, .stage = &p->stages[stage->index] };
 		return 0;
 	}
@@ -104,8 +103,8 @@ static int stage_platform(struct cb_planner *p, struct stage_plan *sp, struct cb
 	if (r < 0)
 		return r;
 	if (!*value)
-		return cb_err_at(err, CB_ERR_INPUT, text.line, text.col,
-				 "empty platform value from expression %s", text.s);
+		return cb_err_at(
+			err, CB_ERR_INPUT, text.line, text.col, "empty platform value from expression %s", text.s);
 	r = cb_platform_parse(value, &sp->platform, err);
 	return r < 0 ? cb_err_locate(err, r, text.line, text.col, text.line) : 0;
 }
@@ -194,7 +193,7 @@ static void reach_base(struct cb_planner *p, struct cb_base *base)
 }
 
 static int reach_from(struct reach *reach, struct stage_plan *at, const char *name, bool numbers, unsigned int line,
-		      unsigned int col, struct cb_err **err)
+	unsigned int col, struct cb_err **err)
 {
 	struct from from;
 	int r = plan_find_from(reach->p, at, name, numbers, line, col, &from, err);
@@ -210,19 +209,19 @@ static int reach_from(struct reach *reach, struct stage_plan *at, const char *na
 
 /* @line and @col: where a trigger of another file is to be reported, or 0. */
 static int reach_instr(struct reach *reach, struct stage_plan *at, const struct cb_instr *instr, unsigned int line,
-		       unsigned int col, struct cb_err **err)
+	unsigned int col, struct cb_err **err)
 {
 	int r = 0;
 
 	if ((instr->kw == CB_KW_COPY || instr->kw == CB_KW_ADD) && instr->copy.from.s)
 		return reach_from(reach, at, instr->copy.from.s, true, line ? line : instr->copy.from.line,
-				  line ? col : instr->copy.from.col, err);
+			line ? col : instr->copy.from.col, err);
 	for (size_t i = 0; instr->kw == CB_KW_RUN && i < instr->run.n_mounts && r == 0; i++) {
 		const struct cb_mount_spec *mount = &instr->run.mounts[i];
 
 		if (mount->from)
 			r = reach_from(reach, at, mount->from, false, line ? line : mount->text.line,
-				       line ? col : mount->text.col, err);
+				line ? col : mount->text.col, err);
 	}
 	return r;
 }
@@ -311,8 +310,8 @@ static int resolve_bases(struct cb_planner *p, struct cb_err **err)
 		const struct cb_image *image = missing[i]->image;
 
 		for (size_t k = 0; k < image->n_layers; k++)
-			missing[i]->chain = cb_chain_add_base(plan->chains, missing[i]->chain, &image->layers[k].diff_id,
-							      missing[i], k);
+			missing[i]->chain = cb_chain_add_base(
+				plan->chains, missing[i]->chain, &image->layers[k].diff_id, missing[i], k);
 	}
 	return 0;
 }

@@ -25,8 +25,7 @@ static const char *cache_name(struct cb_planner *p, const struct cb_mount *mount
 	const char *space = cb_env_get(&p->opts.settings->build_args, "BUILDKIT_CACHE_MOUNT_NS");
 	cleanup_free char *target = mount->id ? NULL : cb_path_clean(mount->target);
 	cleanup_free char *text = cb_xasprintf("%s\n%s\n%u:%u %o", space ? space : "", mount->id ? mount->id : target,
-					       mount->has_uid ? mount->uid : 0, mount->has_gid ? mount->gid : 0,
-					       mount->has_mode ? mount->mode : 0755);
+		mount->has_uid ? mount->uid : 0, mount->has_gid ? mount->gid : 0, mount->has_mode ? mount->mode : 0755);
 	struct cb_digest digest;
 
 	cb_digest_of(text, strlen(text), &digest);
@@ -35,7 +34,7 @@ static const char *cache_name(struct cb_planner *p, const struct cb_mount *mount
 
 /* What a bind mount shows: its digest counts, its file system is mounted. */
 static int bind_source(struct cb_planner *p, const struct plan_step *step, struct mounts *mounts,
-		       struct cb_op_mount *out, struct cb_text text, struct cb_err **err)
+	struct cb_op_mount *out, struct cb_text text, struct cb_err **err)
 {
 	const struct cb_mount *mount = out->mount;
 	struct from from = { .kind = FROM_CONTEXT, .context = p->opts.contexts->main };
@@ -63,14 +62,13 @@ static int bind_source(struct cb_planner *p, const struct plan_step *step, struc
 		select = plan_select(p, source, op);
 	}
 	out->source = source;
-	mounts->inputs[mounts->n_inputs++] =
-		(struct cb_input){ select, CB_INPUT_FILES, !select->content_defined };
+	mounts->inputs[mounts->n_inputs++] = (struct cb_input){ select, CB_INPUT_FILES, !select->content_defined };
 	mounts->n_inputs = plan_fs_inputs(p, mounts->inputs, mounts->n_inputs, source, CB_INPUT_MOUNT);
 	return 0;
 }
 
 static int add_mount(struct cb_planner *p, const struct plan_step *step, const struct cb_mount_spec *spec,
-		     struct mounts *mounts, struct cb_err **err)
+	struct mounts *mounts, struct cb_err **err)
 {
 	struct cb_op_mount *out = &mounts->v[mounts->n];
 	struct cb_mount *mount;
@@ -89,8 +87,8 @@ static int add_mount(struct cb_planner *p, const struct plan_step *step, const s
 		free(mount->target);
 		mount->target = absolute;
 		if (cb_str_eq(absolute, "/"))
-			return cb_err_at(err, CB_ERR_INPUT, spec->text.line, spec->text.col,
-					 "invalid mount target \"/\"");
+			return cb_err_at(
+				err, CB_ERR_INPUT, spec->text.line, spec->text.col, "invalid mount target \"/\"");
 	}
 	out->mount = mount;
 	mounts->n++;
@@ -98,7 +96,7 @@ static int add_mount(struct cb_planner *p, const struct plan_step *step, const s
 		return bind_source(p, step, mounts, out, spec->text, err);
 	if (mount->type == CB_MOUNT_CACHE && mount->from)
 		return cb_err_at(err, CB_ERR_UNSUPPORTED, spec->text.line, spec->text.col,
-				 "a cache mount with from= is not supported yet");
+			"a cache mount with from= is not supported yet");
 	return 0;
 }
 
@@ -118,7 +116,7 @@ static int check_rights(struct cb_planner *p, const struct cb_run *run, struct c
 	}
 	if (run->n_devices)
 		return cb_err_at(err, CB_ERR_UNSUPPORTED, run->devices[0].name.line, run->devices[0].name.col,
-				 "RUN --device is not supported");
+			"RUN --device is not supported");
 	if (!missing)
 		return 0;
 	cb_err_at(err, CB_ERR_DENIED, at.line, at.col, "entitlement %s is not allowed", missing);
@@ -174,7 +172,7 @@ static void environment(struct cb_planner *p, const struct plan_step *step, stru
 	op->hosts = plan_words(p, &hosts);
 	for (size_t i = 0; i < settings->n_ulimits; i++)
 		cb_strv_addf(&ulimits, "%s=%lld:%lld", settings->ulimits[i].name, (long long)settings->ulimits[i].soft,
-			     (long long)settings->ulimits[i].hard);
+			(long long)settings->ulimits[i].hard);
 	op->ulimits = plan_words(p, &ulimits);
 }
 

@@ -49,8 +49,8 @@ struct cb_vertex *plan_add(struct cb_planner *p, const struct cb_vertex_spec *sp
 	return vertex;
 }
 
-size_t plan_fs_inputs(struct cb_planner *p, struct cb_input *inputs, size_t n, struct cb_vertex *fs,
-		      enum cb_input_role role)
+size_t plan_fs_inputs(
+	struct cb_planner *p, struct cb_input *inputs, size_t n, struct cb_vertex *fs, enum cb_input_role role)
 {
 	struct cb_vertex *root = plan_root(p, fs);
 
@@ -64,7 +64,7 @@ size_t plan_fs_inputs(struct cb_planner *p, struct cb_input *inputs, size_t n, s
 }
 
 struct cb_vertex *plan_emit(struct cb_planner *p, const struct plan_step *step, struct cb_vertex_spec *spec,
-			    struct cb_input *inputs, size_t n)
+	struct cb_input *inputs, size_t n)
 {
 	struct stage_plan *sp = step->stage;
 	struct cb_vertex *root = plan_root(p, sp->fs);
@@ -84,9 +84,9 @@ struct cb_vertex *plan_emit(struct cb_planner *p, const struct plan_step *step, 
 static struct cb_vertex *context_vertex(struct cb_planner *p, struct cb_context *context)
 {
 	struct cb_op_context *op = cb_arena_alloc(p->plan->graph.arena, sizeof(*op));
-	char *name = context->name ? cb_arena_printf(p->plan->graph.arena, "[context %s] load build context",
-						     context->name)
-				   : cb_arena_strdup(p->plan->graph.arena, "[internal] load build context");
+	char *name = context->name
+			     ? cb_arena_printf(p->plan->graph.arena, "[context %s] load build context", context->name)
+			     : cb_arena_strdup(p->plan->graph.arena, "[internal] load build context");
 	struct cb_vertex_spec spec = {
 		.kind = CB_VERTEX_CONTEXT, .name = name, .stage = "internal", .content_defined = true, .op = op
 	};
@@ -179,7 +179,7 @@ static const char *numbered(struct cb_planner *p, struct stage_plan *sp, const c
 {
 	sp->index++;
 	return cb_arena_printf(p->plan->graph.arena, "[%s%s%*u/%u] %s", sp->label, *sp->label ? " " : "",
-			       digits(sp->total), sp->index, sp->total, text);
+		digits(sp->total), sp->index, sp->total, text);
 }
 
 const char *plan_step_name(struct cb_planner *p, const struct plan_step *step)
@@ -207,8 +207,8 @@ const char *plan_step_name(struct cb_planner *p, const struct plan_step *step)
 
 /* ---- instructions --------------------------------------------------------------------------------------------- */
 
-static int expand_texts(const struct stage_plan *sp, const struct cb_texts *texts, struct cb_strv *ret,
-			struct cb_err **err)
+static int expand_texts(
+	const struct stage_plan *sp, const struct cb_texts *texts, struct cb_strv *ret, struct cb_err **err)
 {
 	for (size_t i = 0; i < texts->n; i++) {
 		char *word;
@@ -223,7 +223,7 @@ static int expand_texts(const struct stage_plan *sp, const struct cb_texts *text
 
 /* All of one line sees the environment before it. */
 static int expand_pairs(const struct stage_plan *sp, const struct cb_instr *instr, struct cb_strv *keys,
-			struct cb_strv *values, struct cb_err **err)
+	struct cb_strv *values, struct cb_err **err)
 {
 	for (size_t i = 0; i < instr->pairs.n; i++) {
 		char *text;
@@ -234,7 +234,7 @@ static int expand_pairs(const struct stage_plan *sp, const struct cb_instr *inst
 		cb_strv_take(keys, text);
 		if (!*text)
 			return cb_err_at(err, CB_ERR_INPUT, instr->pairs.v[i].key.line, instr->pairs.v[i].key.col,
-					 "the name expands to nothing");
+				"the name expands to nothing");
 		r = cb_scope_expand(&sp->scope, instr->pairs.v[i].value, &text, err);
 		if (r < 0)
 			return r;

@@ -36,8 +36,8 @@ struct stage_plan {
 	struct cb_imagestate *state;
 	struct cb_vertex *fs; /* NULL: empty */
 	bool planned, no_cache;
-	const char *label;	    /* "build", "stage-1", or "" in a file of one stage */
-	unsigned int index, total;  /* of steps, for names */
+	const char *label;         /* "build", "stage-1", or "" in a file of one stage */
+	unsigned int index, total; /* of steps, for names */
 };
 
 struct cb_planner {
@@ -47,7 +47,7 @@ struct cb_planner {
 	struct stage_plan *stages;
 	size_t n_stages;
 	struct stage_plan *target;
-	struct cb_map *bases;	 /* "name platform" -> struct cb_base */
+	struct cb_map *bases;     /* "name platform" -> struct cb_base */
 	struct cb_mount **mounts; /* all resolved ones, owned */
 	size_t n_mounts;
 	struct cb_vertex **root; /* by vertex id: the image below its chain, or NULL */
@@ -66,7 +66,7 @@ struct plan_step {
 int plan_resolve(struct cb_planner *p, struct cb_err **err);
 /** What @name of a --from or from= in stage @at means; @numbers: "0" is a stage. */
 int plan_find_from(struct cb_planner *p, struct stage_plan *at, const char *name, bool numbers, unsigned int line,
-		   unsigned int col, struct from *ret, struct cb_err **err);
+	unsigned int col, struct from *ret, struct cb_err **err);
 
 /* plan_stage.c */
 int plan_stage(struct cb_planner *p, struct stage_plan *stage, struct cb_err **err);
@@ -74,13 +74,13 @@ int plan_stage(struct cb_planner *p, struct stage_plan *stage, struct cb_err **e
 const char *plan_step_name(struct cb_planner *p, const struct plan_step *step);
 /** Emits a vertex for @step with the stage's file system as parent and makes it the stage's file system. */
 struct cb_vertex *plan_emit(struct cb_planner *p, const struct plan_step *step, struct cb_vertex_spec *spec,
-			    struct cb_input *inputs, size_t n);
+	struct cb_input *inputs, size_t n);
 /** Adds a vertex and notes which image its chain stands on. */
 struct cb_vertex *plan_add(struct cb_planner *p, const struct cb_vertex_spec *spec, struct cb_vertex *root);
 struct cb_vertex *plan_root(const struct cb_planner *p, const struct cb_vertex *vertex);
 /** Appends the inputs that reading the file system @fs needs, with @role for it; returns the new count. At most 2. */
-size_t plan_fs_inputs(struct cb_planner *p, struct cb_input *inputs, size_t n, struct cb_vertex *fs,
-		      enum cb_input_role role);
+size_t plan_fs_inputs(
+	struct cb_planner *p, struct cb_input *inputs, size_t n, struct cb_vertex *fs, enum cb_input_role role);
 /** The vertex that has the files of @from; NULL for an empty file system. */
 struct cb_vertex *plan_source(struct cb_planner *p, const struct from *from);
 /** A SELECT vertex of @op's files in @source. */
@@ -93,7 +93,7 @@ const char *plan_str(struct cb_planner *p, const char *s);
 int plan_copy(struct cb_planner *p, const struct plan_step *step, struct cb_err **err);
 /** A copy of @path of a context to @dest of an empty file system, for bind mounts and FROM; @name NULL: hidden. */
 struct cb_vertex *plan_context_copy(struct cb_planner *p, struct cb_vertex *context, const char *path, const char *dest,
-				    const char *name, struct cb_vertex **ret_select);
+	const char *name, struct cb_vertex **ret_select);
 
 /* plan_run.c */
 int plan_run(struct cb_planner *p, const struct plan_step *step, struct cb_err **err);

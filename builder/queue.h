@@ -30,7 +30,7 @@ struct cb_msg {
 	int fd;
 	int result;
 	struct cb_err *err; /* owned */
-	char *data;	    /* owned, NUL-terminated after @len bytes */
+	char *data;         /* owned, NUL-terminated after @len bytes */
 	size_t len;
 	uint64_t current, total;
 	struct cb_msg *next;

@@ -21,23 +21,23 @@
 
 /** One layer of the result, bottom first. */
 struct cb_result_layer {
-	struct cb_digest diff_id;   /* digest of the uncompressed tar */
-	struct cb_descriptor blob;  /* the (compressed) blob, present in the store: media type, digest, size */
-	char *snapshot;		    /* id of the unpacked differences, or NULL while CB_OUTPUT_FILES was not asked for */
-	bool base;		    /* comes from the base image as it was pulled: never recompressed or rewritten */
+	struct cb_digest diff_id;  /* digest of the uncompressed tar */
+	struct cb_descriptor blob; /* the (compressed) blob, present in the store: media type, digest, size */
+	char *snapshot;            /* id of the unpacked differences, or NULL while CB_OUTPUT_FILES was not asked for */
+	bool base;                 /* comes from the base image as it was pulled: never recompressed or rewritten */
 };
 
 struct cb_result {
-	struct cb_store *store;	      /* borrowed */
-	struct cb_platform platform;  /* of the image */
+	struct cb_store *store;         /* borrowed */
+	struct cb_platform platform;    /* of the image */
 	struct cb_image_config *config; /* final: diff IDs, history with times, created; owned */
-	char *config_json;	      /* its bytes; the image ID is their digest; NULL without CB_OUTPUT_LAYERS */
+	char *config_json;              /* its bytes; the image ID is their digest; NULL without CB_OUTPUT_LAYERS */
 	size_t config_len;
 	struct cb_digest config_digest;
 	struct cb_result_layer *layers; /* with CB_OUTPUT_LAYERS: as many as the config has diff IDs */
 	size_t n_layers;
 	struct cb_strv chain; /* with CB_OUTPUT_FILES: snapshot ids, bottom first; empty for an empty file system */
-	bool has_epoch;	      /* SOURCE_DATE_EPOCH was given: `created` values and directory times follow it */
+	bool has_epoch;       /* SOURCE_DATE_EPOCH was given: `created` values and directory times follow it */
 	struct timespec epoch;
 };
 

@@ -60,7 +60,7 @@ static void call_main(void *arg)
 }
 
 int cb_scheduler_call(const struct cb_scheduler *s, enum cb_lane lane, int (*fn)(void *arg, struct cb_err **err),
-		      void *arg, struct cb_err **err)
+	void *arg, struct cb_err **err)
 {
 	struct call call = { s, fn, arg };
 	uint64_t next_tick = cb_time_mono() + TICK_NS;

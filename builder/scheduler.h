@@ -20,9 +20,9 @@
 /** Where a job runs. */
 enum cb_lane {
 	CB_LANE_INLINE, /* in the coordinator: for what only joins results */
-	CB_LANE_RUN,	/* steps that mostly wait for a process */
-	CB_LANE_CPU,	/* copying and hashing */
-	CB_LANE_NET,	/* downloads */
+	CB_LANE_RUN,    /* steps that mostly wait for a process */
+	CB_LANE_CPU,    /* copying and hashing */
+	CB_LANE_NET,    /* downloads */
 	CB_LANE_N,
 };
 
@@ -69,6 +69,6 @@ int cb_scheduler_run(const struct cb_scheduler *scheduler, struct cb_vertex *tar
  * after the graph. @subject marks its message.
  */
 int cb_scheduler_call(const struct cb_scheduler *scheduler, enum cb_lane lane,
-		      int (*fn)(void *arg, struct cb_err **err), void *arg, struct cb_err **err);
+	int (*fn)(void *arg, struct cb_err **err), void *arg, struct cb_err **err);
 
 #endif

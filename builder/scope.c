@@ -21,8 +21,8 @@ static void add_platform(struct cb_strv *ret, const char *prefix, const char *pl
 	cb_strv_addf(ret, "%sVARIANT=%s", prefix, parts.n > 2 ? parts.v[2] : "");
 }
 
-void cb_globals_init(struct cb_globals *globals, const struct cb_strv *build_args, const struct cb_platform_args *args,
-		     char escape)
+void cb_globals_init(
+	struct cb_globals *globals, const struct cb_strv *build_args, const struct cb_platform_args *args, char escape)
 {
 	*globals = (struct cb_globals){ .build_args = build_args, .escape = escape };
 	add_platform(&globals->platform, "BUILD", args->build);
@@ -123,8 +123,8 @@ int cb_scope_expand_words(const struct cb_scope *scope, struct cb_text text, str
 	return r < 0 ? cb_err_locate(err, r, text.line, text.col, text.line) : r;
 }
 
-int cb_scope_expand_body(const struct cb_scope *scope, const char *body, unsigned int line, char **ret,
-			 struct cb_err **err)
+int cb_scope_expand_body(
+	const struct cb_scope *scope, const char *body, unsigned int line, char **ret, struct cb_err **err)
 {
 	struct cb_expand how = { .env = &scope->env, .escape = '\\', .flags = CB_EXPAND_NO_QUOTES };
 	int r = cb_expand_word(body, &how, ret, err);

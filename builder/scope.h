@@ -19,20 +19,20 @@
 
 struct cb_globals {
 	const struct cb_strv *build_args; /* "K=V" of the command line; borrowed */
-	struct cb_strv values;		  /* "K=V" that have a value, platform arguments included */
-	struct cb_strv platform;	  /* the platform arguments alone */
+	struct cb_strv values;            /* "K=V" that have a value, platform arguments included */
+	struct cb_strv platform;          /* the platform arguments alone */
 	char escape;
 };
 
 /** What the platform arguments say; platforms as "os/arch[/variant]". */
 struct cb_platform_args {
 	const char *target, *build; /* platforms */
-	const char *stage;	    /* TARGETSTAGE */
+	const char *stage;          /* TARGETSTAGE */
 };
 
 /** @build_args is borrowed for the life of @globals. */
-void cb_globals_init(struct cb_globals *globals, const struct cb_strv *build_args, const struct cb_platform_args *args,
-		     char escape);
+void cb_globals_init(
+	struct cb_globals *globals, const struct cb_strv *build_args, const struct cb_platform_args *args, char escape);
 void cb_globals_done(struct cb_globals *globals);
 /** Evaluates the ARGs before the first FROM, in order. Errors carry the place. */
 int cb_globals_eval(struct cb_globals *globals, const struct cb_instr *args, size_t n, struct cb_err **err);
@@ -55,8 +55,8 @@ int cb_scope_expand(const struct cb_scope *scope, struct cb_text text, char **re
 /** Expands @text and appends its words. */
 int cb_scope_expand_words(const struct cb_scope *scope, struct cb_text text, struct cb_strv *ret, struct cb_err **err);
 /** The body of an unquoted here-document. */
-int cb_scope_expand_body(const struct cb_scope *scope, const char *body, unsigned int line, char **ret,
-			 struct cb_err **err);
+int cb_scope_expand_body(
+	const struct cb_scope *scope, const char *body, unsigned int line, char **ret, struct cb_err **err);
 /** For names of steps: unset variables stay as written, quotes too, a word that does not expand stays. Never fails. */
 char *cb_scope_expand_name(const struct cb_scope *scope, const char *text);
 

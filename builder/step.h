@@ -31,7 +31,7 @@ struct cb_words {
 struct cb_base {
 	const char *name; /* normalised reference, or "oci-layout://…" */
 	struct cb_platform platform;
-	struct cb_image *image;	      /* NULL when it was not resolved (cbuild graph) */
+	struct cb_image *image;       /* NULL when it was not resolved (cbuild graph) */
 	const struct cb_chain *chain; /* of its layers; NULL for none */
 	struct cb_vertex *vertex;
 	unsigned int line, col; /* of the first instruction that named it */
@@ -78,14 +78,14 @@ struct cb_op_workdir {
 struct cb_op_mount {
 	const struct cb_mount *mount; /* target absolute */
 	struct cb_vertex *source;     /* bind: whose files; NULL: none (empty) */
-	const char *sub;	      /* bind: path in the source */
-	const char *cache_name;	      /* cache: directory name in the store */
+	const char *sub;              /* bind: path in the source */
+	const char *cache_name;       /* cache: directory name in the store */
 };
 
 struct cb_op_run {
 	struct cb_words argv, env;
 	struct cb_words proxies; /* joins env, not in keys */
-	struct cb_words hosts;	 /* names of --add-host; the addresses are no part of keys */
+	struct cb_words hosts;   /* names of --add-host; the addresses are no part of keys */
 	struct cb_words ulimits;
 	const char *cwd, *user, *shown; /* shown: the command for the error message, quoted */
 	enum cb_network network;
@@ -100,7 +100,7 @@ struct cb_op_run {
 struct cb_step_result {
 	const struct cb_chain *chain; /* the file system (IMAGE, COPY, ADD, RUN, WORKDIR, MERGE); NULL: empty */
 	struct cb_digest content;     /* SELECT */
-	int64_t record;		      /* of the cache, 0 for none */
+	int64_t record;               /* of the cache, 0 for none */
 };
 
 #endif
