@@ -175,21 +175,14 @@ bool cb_num_duration(const char *s, int64_t *ret)
 /* Appends value/unit with its fraction, trailing zeros dropped. */
 static void add_fraction(struct cb_buf *out, uint64_t value, uint64_t unit, const char *name)
 {
-	char digits[24];
 	uint64_t rest = value % unit;
-	int width = 0;
 
-	for (uint64_t u = unit; u > 1; u /= 10)
-		width++;
 	cb_buf_addf(out, "%llu", (unsigned long long)(value / unit));
-	if (rest) {
-		size_t n;
-
-		snprintf(digits, sizeof(digits), "%0*llu", width, (unsigned long long)rest);
-		n = strlen(digits);
-		while (digits[n - 1] == '0')
-			digits[--n] = '\0';
-		cb_buf_addf(out, ".%s", digits);
+	if (rest)
+		cb_buf_addc(out, '.');
+	for (uint64_t digit = unit / 10; rest; digit /= 10) {
+		cb_buf_addc(out, (char)('0' + rest / digit));
+		rest %= digit;
 	}
 	cb_buf_adds(out, name);
 }

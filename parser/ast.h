@@ -39,7 +39,7 @@ struct cb_heredoc {
 	size_t len;          /* bytes of content */
 	bool expand;         /* no part of the delimiter was quoted */
 	bool chomp;          /* <<-: leading tabs of each line do not count, see cb_heredoc_text */
-	unsigned int fd;     /* digits before <<, 0 when there are none */
+	uint64_t fd;         /* digits before <<, 0 when there are none */
 	unsigned int line;   /* of the first body line (or of the terminator when the body is empty) */
 };
 
@@ -135,7 +135,6 @@ struct cb_copy {
 struct cb_command_form {
 	bool shell; /* .argv has one item, the line for the shell; else exec form; n == 0 clears */
 	struct cb_texts argv;
-	const struct cb_heredoc *heredocs; /* never there today; kept for symmetry */
 };
 
 enum cb_health { CB_HEALTH_NONE, CB_HEALTH_CMD };
@@ -166,11 +165,11 @@ struct cb_instr {
 		struct {
 			const struct cb_pair *v;
 			size_t n;
-			bool legacy;       /* "ENV key value": the value is the rest of the line */
-		} pairs;                   /* ENV, LABEL, ARG */
+			bool legacy;            /* "ENV key value": the value is the rest of the line */
+		} pairs;                        /* ENV, LABEL, ARG */
 		struct cb_command_form command; /* CMD, ENTRYPOINT */
-		struct cb_texts words;     /* EXPOSE, VOLUME (expand each), SHELL (argv, never expanded) */
-		struct cb_text text;       /* USER, WORKDIR, STOPSIGNAL (expand), MAINTAINER (never) */
+		struct cb_texts words;          /* EXPOSE, VOLUME (expand each), SHELL (argv, never expanded) */
+		struct cb_text text;            /* USER, WORKDIR, STOPSIGNAL (expand), MAINTAINER (never) */
 		struct cb_health_check health;
 		struct cb_from from;
 		struct {

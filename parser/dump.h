@@ -1,7 +1,7 @@
 /*
  * Prints the grammar tree for `cbuild parse --format`.
  *
- * JSON: one array of nodes, indented, each with exactly these keys:
+ * JSON: one array of nodes, one a line, each with exactly these keys:
  *   instruction  lower case                    flags     ["--x=y"...]
  *   args         as parse.h says               json      true for the exec form
  *   original     the logical line              line, end_line

@@ -368,6 +368,23 @@ static void expand_plain(struct lexer *lexer, struct cb_buf *out, struct words *
 }
 
 /** Expands up to the character @stop, which is consumed, or for -1 to the end. */
+/** Takes "<<" and the white space behind it, which does not separate it from the delimiter of a here-document. */
+static void expand_heredoc_operator(struct lexer *lexer, struct cb_buf *out)
+{
+	const char *start = lexer->p;
+
+	lexer->p += 2;
+	while (lexer->p < lexer->end) {
+		uint32_t rune;
+		size_t n = cb_utf8_decode(lexer->p, lexer->end, &rune);
+
+		if (!cb_rune_is_space(rune))
+			break;
+		lexer->p += n;
+	}
+	cb_buf_add(out, start, (size_t)(lexer->p - start));
+}
+
 static int expand_until(
 	struct lexer *lexer, int stop, bool raw_escapes, struct cb_buf *out, struct words *words, struct cb_err **err)
 {
@@ -386,6 +403,9 @@ static int expand_until(
 			r = c == '"' ? expand_double(lexer, out, err) : expand_single(lexer, out, err);
 			if (r >= 0)
 				words_add_raw(words, out->data + before, out->len - before);
+		} else if (words && c == '<' && lexer->end - lexer->p > 1 && lexer->p[1] == '<') {
+			expand_heredoc_operator(lexer, out);
+			words_add_raw(words, out->data + before, out->len - before);
 		} else {
 			expand_plain(lexer, out, words);
 		}

@@ -4,7 +4,7 @@
 #include <strings.h>
 
 #include "base/mem.h"
-#include "base/strv.h"
+#include "parser/diag.h"
 
 static const struct {
 	const char *lower, *upper;
@@ -49,12 +49,12 @@ const char *cb_keyword_upper(enum cb_keyword kw)
 	return words[kw].upper;
 }
 
-const char *cb_keyword_nearest(const char *word)
+int cb_keyword_unknown(struct cb_err **err, int code, const char *word)
 {
 	const char *candidates[CB_KW_MAX_];
 	size_t n = 0;
 
 	for (enum cb_keyword kw = CB_KW_UNKNOWN + 1; kw < CB_KW_MAX_; kw++)
 		candidates[n++] = words[kw].upper;
-	return cb_str_nearest(word, candidates, n);
+	return cb_diag_did_you_mean(err, code, "", word, candidates, n);
 }

@@ -6,6 +6,8 @@
 
 #include <stddef.h>
 
+#include "base/err.h"
+
 /** An instruction. UNKNOWN nodes exist only in the grammar tree; no typed instruction has it. */
 enum cb_keyword {
 	CB_KW_UNKNOWN,
@@ -35,7 +37,7 @@ enum cb_keyword cb_keyword_find(const char *s, size_t len);
 /** "run" and "RUN"; "" for UNKNOWN. */
 const char *cb_keyword_lower(enum cb_keyword kw);
 const char *cb_keyword_upper(enum cb_keyword kw);
-/** The keyword that @word was probably meant to be, in upper case; NULL when none is near. */
-const char *cb_keyword_nearest(const char *word);
+/** Adds the keyword that @word was probably meant to be as a hint. Returns @code. */
+int cb_keyword_unknown(struct cb_err **err, int code, const char *word);
 
 #endif

@@ -1,0 +1,133 @@
+/* FROM and HEALTHCHECK. */
+#include <string.h>
+
+#include "base/num.h"
+#include "base/strv.h"
+#include "parser/flags.h"
+#include "parser/instr.h"
+#include "parser/parse.h"
+
+#define MILLISECOND INT64_C(1000000)
+
+bool cb_stage_name_valid(const char *name)
+{
+	if (*name < 'a' || *name > 'z')
+		return false;
+	return name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.")] == '\0';
+}
+
+int cb_instr_from(struct cb_instr *ret, struct cb_arena *arena, struct cb_err **err)
+{
+	struct cb_flag platform = { .name = "platform", .type = CB_FLAG_STRING };
+	const struct cb_texts *args = &ret->node->args;
+	const struct cb_text *name = args->n == 3 ? &args->v[2] : NULL;
+	int r;
+
+	r = cb_flags_check(arena, ret->node, &platform, 1, err);
+	if (r < 0)
+		return r;
+	if (args->n != 1 && (args->n != 3 || !cb_str_ieq(args->v[1].s, "as"))) {
+		cb_instr_err(err, ret->node, "FROM requires either one or three arguments");
+		return cb_err_hint(err, CB_ERR_INPUT, "write FROM IMAGE or FROM IMAGE AS NAME");
+	}
+	ret->from.image = args->v[0];
+	ret->from.platform = cb_flag_text(&platform);
+	if (!name)
+		return 0;
+
+	ret->from.name_as_written = name->s;
+	ret->from.name = (struct cb_text){ cb_str_lower(cb_arena_strdup(arena, name->s)), name->line, name->col };
+	if (cb_stage_name_valid(ret->from.name.s))
+		return 0;
+	cb_err_at(err, CB_ERR_INPUT, name->line, name->col, "invalid name for build stage: \"%.100s\"", name->s);
+	return cb_err_hint(
+		err, CB_ERR_INPUT, "a name starts with a letter and has letters, digits, \"-\", \"_\" and \".\" only");
+}
+
+enum { FLAG_INTERVAL, FLAG_TIMEOUT, FLAG_START_PERIOD, FLAG_START_INTERVAL, FLAG_RETRIES, FLAG_MAX };
+
+static int set_time(const struct cb_flag *flag, int64_t *ret, struct cb_err **err)
+{
+	struct cb_text text = cb_flag_text(flag);
+
+	if (!text.s)
+		return 0;
+	if (!cb_num_duration(text.s, ret)) {
+		cb_err_at(err, CB_ERR_INPUT, text.line, text.col, "flag --%s: \"%.100s\" is not a duration", flag->name,
+			text.s);
+		return cb_err_hint(err, CB_ERR_INPUT, "write a number with a unit, as in 30s, 1m30s or 500ms");
+	}
+	if (*ret != 0 && *ret < MILLISECOND)
+		return cb_err_at(
+			err, CB_ERR_INPUT, text.line, text.col, "flag --%s cannot be less than 1ms", flag->name);
+	return 0;
+}
+
+static int set_retries(const struct cb_flag *flag, int64_t *ret, struct cb_err **err)
+{
+	struct cb_text text = cb_flag_text(flag);
+
+	if (!text.s)
+		return 0;
+	if (!cb_num_i64(*text.s == '+' ? text.s + 1 : text.s, ret) || *ret > INT32_MAX || *ret < INT32_MIN)
+		return cb_err_at(
+			err, CB_ERR_INPUT, text.line, text.col, "flag --retries: \"%.100s\" is not a number", text.s);
+	if (*ret < 0)
+		return cb_err_at(err, CB_ERR_INPUT, text.line, text.col, "flag --retries cannot be negative");
+	return 0;
+}
+
+/* HEALTHCHECK CMD */
+static int set_check(struct cb_instr *ret, struct cb_arena *arena, struct cb_err **err)
+{
+	struct cb_flag flags[FLAG_MAX] = {
+		[FLAG_INTERVAL] = { .name = "interval", .type = CB_FLAG_STRING },
+		[FLAG_TIMEOUT] = { .name = "timeout", .type = CB_FLAG_STRING },
+		[FLAG_START_PERIOD] = { .name = "start-period", .type = CB_FLAG_STRING },
+		[FLAG_START_INTERVAL] = { .name = "start-interval", .type = CB_FLAG_STRING },
+		[FLAG_RETRIES] = { .name = "retries", .type = CB_FLAG_STRING },
+	};
+	struct cb_health_check *health = &ret->health;
+	const struct cb_texts *args = &ret->node->args;
+	int r;
+
+	r = cb_flags_check(arena, ret->node, flags, FLAG_MAX, err);
+	if (r < 0)
+		return r;
+	if (!cb_str_ieq(args->v[0].s, "CMD")) {
+		cb_instr_err(err, ret->node, "unknown type \"%.100s\" in HEALTHCHECK", args->v[0].s);
+		return cb_err_hint(err, CB_ERR_INPUT, "write HEALTHCHECK CMD ... or HEALTHCHECK NONE");
+	}
+	if (args->n < 2)
+		return cb_instr_err(err, ret->node, "missing command after HEALTHCHECK CMD");
+	health->type = CB_HEALTH_CMD;
+	health->cmd.shell = !ret->node->json;
+	health->cmd.argv = (struct cb_texts){ args->v + 1, args->n - 1 };
+
+	r = set_time(&flags[FLAG_INTERVAL], &health->interval, err);
+	if (r == 0)
+		r = set_time(&flags[FLAG_TIMEOUT], &health->timeout, err);
+	if (r == 0)
+		r = set_time(&flags[FLAG_START_PERIOD], &health->start_period, err);
+	if (r == 0)
+		r = set_time(&flags[FLAG_START_INTERVAL], &health->start_interval, err);
+	if (r == 0)
+		r = set_retries(&flags[FLAG_RETRIES], &health->retries, err);
+	return r;
+}
+
+int cb_instr_health(struct cb_instr *ret, struct cb_arena *arena, struct cb_err **err)
+{
+	const struct cb_texts *args = &ret->node->args;
+
+	if (args->n == 0)
+		return cb_instr_err(err, ret->node, "HEALTHCHECK requires at least one argument");
+	if (!cb_str_ieq(args->v[0].s, "NONE"))
+		return set_check(ret, arena, err);
+	/* Flags of NONE are never looked at. */
+	ret->health.type = CB_HEALTH_NONE;
+	if (args->n > 1)
+		return cb_err_at(
+			err, CB_ERR_INPUT, args->v[1].line, args->v[1].col, "HEALTHCHECK NONE takes no arguments");
+	return 0;
+}
