@@ -151,6 +151,14 @@ char *cb_json_dump_go(const json_t *doc, bool sorted)
 		else if (!strncmp(p, "\xe2\x80\xa8", 3) || !strncmp(p, "\xe2\x80\xa9", 3)) {
 			cb_buf_addf(&out, "\\u202%c", p[2] == '\xa8' ? '8' : '9');
 			p += 2;
+		} else if (*p == '\\' && p[1] == 'u') {
+			/* jansson writes capital hex digits, Go small ones. */
+			char code[5] = { p[2], p[3], p[4], p[5] };
+
+			cb_buf_addf(&out, "\\u%s", cb_str_lower(code));
+			p += 5;
+		} else if (*p == '\\') {
+			cb_buf_add(&out, p++, 2);
 		} else {
 			cb_buf_addc(&out, *p);
 		}

@@ -1,0 +1,199 @@
+/* Blobs: blobs/sha256/<hex>, each a finished temporary that was renamed. */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "layers/storedb.h"
+
+#define COPY_BLOCK ((size_t)256 << 10)
+
+struct cb_blob_writer {
+	struct cb_store *store;
+	struct cb_hasher *hasher;
+	char *name; /* in tmpfd; NULL once published */
+	int fd;
+	uint64_t size;
+};
+
+int cb_blob_has(struct cb_store *store, const struct cb_digest *digest, uint64_t *ret_size, struct cb_err **err)
+{
+	struct stat st;
+
+	if (fstatat(store->blobs, cb_digest_hex(digest), &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT ? 0 : cb_err_errno(err, errno, "look for blob %s", digest->text);
+	if (!S_ISREG(st.st_mode))
+		return cb_err_set(err, CB_ERR_CORRUPT, "blob %s is not a regular file", digest->text);
+	if (ret_size)
+		*ret_size = (uint64_t)st.st_size;
+	return 1;
+}
+
+int cb_blob_open(
+	struct cb_store *store, const struct cb_digest *digest, int *ret_fd, uint64_t *ret_size, struct cb_err **err)
+{
+	cleanup_close int fd = openat(store->blobs, cb_digest_hex(digest), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+
+	if (fd < 0 && errno == ENOENT)
+		return cb_err_set(err, CB_ERR_NOT_FOUND, "blob %s is not in the store", digest->text);
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return cb_err_errno(err, errno, "open blob %s", digest->text);
+	if (!S_ISREG(st.st_mode))
+		return cb_err_set(err, CB_ERR_CORRUPT, "blob %s is not a regular file", digest->text);
+	if (ret_size)
+		*ret_size = (uint64_t)st.st_size;
+	*ret_fd = CB_TAKE_FD(fd);
+	return 0;
+}
+
+int cb_blob_read(
+	struct cb_store *store, const struct cb_digest *digest, size_t max, struct cb_buf *out, struct cb_err **err)
+{
+	cleanup_close int fd = -EBADF;
+	cleanup_buf struct cb_buf data = { 0 };
+	struct cb_digest got;
+	int r = cb_blob_open(store, digest, &fd, NULL, err);
+
+	if (r < 0)
+		return r;
+	r = cb_fd_read_all(fd, max, digest->text, &data, err);
+	if (r < 0)
+		return cb_err_wrap(err, r, "read blob");
+	cb_digest_of(cb_buf_str(&data), data.len, &got);
+	if (!cb_digest_equal(&got, digest))
+		return cb_err_set(err, CB_ERR_CORRUPT, "blob %s has digest %s", digest->text, got.text);
+	cb_buf_add(out, data.data, data.len);
+	return 0;
+}
+
+int cb_blob_put(struct cb_store *store, const void *data, size_t len, struct cb_digest *ret, struct cb_err **err)
+{
+	CB_CLEANUP(cb_blob_writer_free) struct cb_blob_writer *writer = NULL;
+	struct cb_digest digest;
+	int r;
+
+	cb_digest_of(data, len, &digest);
+	r = cb_blob_has(store, &digest, NULL, err);
+	if (r == 0) {
+		r = cb_blob_writer_open(store, &writer, err);
+		if (r == 0)
+			r = cb_blob_writer_write(writer, data, len, err);
+		if (r == 0)
+			r = cb_blob_writer_finish(writer, &digest, len, NULL, err);
+	}
+	if (r < 0)
+		return r;
+	if (ret)
+		*ret = digest;
+	return 0;
+}
+
+int cb_blob_put_fd(struct cb_store *store, int src, const struct cb_digest *want, struct cb_digest *ret,
+	uint64_t *ret_size, struct cb_err **err)
+{
+	CB_CLEANUP(cb_blob_writer_free) struct cb_blob_writer *writer = NULL;
+	cleanup_free char *block = cb_xmalloc(COPY_BLOCK);
+	int r = cb_blob_writer_open(store, &writer, err);
+
+	while (r == 0) {
+		ssize_t n = read(src, block, COPY_BLOCK);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return cb_err_errno(err, errno, "read blob to store");
+		if (n == 0)
+			break;
+		r = cb_blob_writer_write(writer, block, (size_t)n, err);
+	}
+	if (r == 0)
+		r = cb_blob_writer_finish(writer, want, UINT64_MAX, ret, err);
+	if (r == 0 && ret_size)
+		*ret_size = writer->size;
+	return r;
+}
+
+int cb_blob_remove(struct cb_store *store, const struct cb_digest *digest, struct cb_err **err)
+{
+	if (unlinkat(store->blobs, cb_digest_hex(digest), 0) < 0 && errno != ENOENT)
+		return cb_err_errno(err, errno, "remove blob %s", digest->text);
+	return 0;
+}
+
+int cb_blob_writer_open(struct cb_store *store, struct cb_blob_writer **ret, struct cb_err **err)
+{
+	cleanup_free char *name = cb_store_unique_name(store);
+	struct cb_blob_writer *writer;
+	int fd = openat(store->tmpfd, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+
+	if (fd < 0)
+		return cb_err_errno(err, errno, "create a temporary blob in %s", store->path);
+	writer = cb_new0(struct cb_blob_writer);
+	writer->store = store;
+	writer->hasher = cb_hasher_new();
+	writer->name = CB_TAKE_PTR(name);
+	writer->fd = fd;
+	*ret = writer;
+	return 0;
+}
+
+int cb_blob_writer_write(struct cb_blob_writer *writer, const void *data, size_t len, struct cb_err **err)
+{
+	if (cb_fd_write_all(writer->fd, data, len) < 0)
+		return cb_err_errno(err, errno, "write blob to the store %s", writer->store->path);
+	cb_hasher_add(writer->hasher, data, len);
+	writer->size += len;
+	return 0;
+}
+
+uint64_t cb_blob_writer_size(const struct cb_blob_writer *writer)
+{
+	return writer->size;
+}
+
+int cb_blob_writer_finish(struct cb_blob_writer *writer, const struct cb_digest *want, uint64_t want_size,
+	struct cb_digest *ret, struct cb_err **err)
+{
+	struct cb_digest got;
+	int fd = CB_TAKE_FD(writer->fd);
+	int r = 0;
+
+	cb_hasher_finish(writer->hasher, &got);
+	if (want && !cb_digest_equal(&got, want))
+		r = cb_err_set(err, CB_ERR_CORRUPT, "content has digest %s, expected %s", got.text, want->text);
+	else if (want_size != UINT64_MAX && writer->size != want_size)
+		r = cb_err_set(err, CB_ERR_CORRUPT, "blob %s has %llu bytes, expected %llu", got.text,
+			(unsigned long long)writer->size, (unsigned long long)want_size);
+	else if (fchmod(fd, 0444) < 0)
+		r = cb_err_errno(err, errno, "store blob %s", got.text);
+	/* Network and quota file systems tell of a full disk only here. */
+	if (close(fd) < 0 && r == 0 && errno != EINTR)
+		r = cb_err_errno(err, errno, "write blob %s", got.text);
+	if (r == 0 && renameat(writer->store->tmpfd, writer->name, writer->store->blobs, cb_digest_hex(&got)) < 0)
+		r = cb_err_errno(err, errno, "store blob %s", got.text);
+	if (r < 0)
+		return r;
+
+	free(writer->name);
+	writer->name = NULL;
+	if (ret)
+		*ret = got;
+	return 0;
+}
+
+struct cb_blob_writer *cb_blob_writer_free(struct cb_blob_writer *writer)
+{
+	if (writer) {
+		cb_closep(&writer->fd);
+		if (writer->name)
+			unlinkat(writer->store->tmpfd, writer->name, 0);
+		cb_hasher_free(writer->hasher);
+		free(writer->name);
+		free(writer);
+	}
+	return NULL;
+}

@@ -1,0 +1,104 @@
+/*
+ * The inside of the store, shared by the files that implement it: its struct, its database, its temporaries.
+ *
+ * One SQLite connection for all threads, guarded by a mutex: lookups take microseconds, so waiting is shorter than a
+ * second connection's start. Statements are prepared once and found again by the address of their text, which must
+ * therefore be a literal. Usage: cb_db_lock, prepare, bind, step …, cb_db_unlock (which resets what was prepared).
+ */
+#ifndef CB_LAYERS_STOREDB_H
+#define CB_LAYERS_STOREDB_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "layers/digest.h"
+#include "layers/store.h"
+
+struct sqlite3;
+struct sqlite3_stmt;
+struct cb_db;
+
+/** Opens or creates @path (absolute or relative to the working directory). */
+int cb_db_open(const char *path, struct cb_db **ret, struct cb_err **err);
+struct cb_db *cb_db_free(struct cb_db *db);
+void cb_db_lock(struct cb_db *db);
+/** Resets all statements prepared since cb_db_lock and rolls back a transaction left open. */
+void cb_db_unlock(struct cb_db *db);
+/** The locked database of a scope: CB_DB_SCOPE(db) locks here and unlocks at the end of the block. */
+static inline struct cb_db *cb_db_locked(struct cb_db *db)
+{
+	cb_db_lock(db);
+	return db;
+}
+static inline void cb_db_unlockp(struct cb_db **db)
+{
+	cb_db_unlock(*db);
+}
+#define CB_DB_SCOPE(db) __attribute__((cleanup(cb_db_unlockp), unused)) struct cb_db *locked_db = cb_db_locked(db)
+
+/** A ready statement; NULL with *err (and cb_db_failed). @sql is a literal. */
+struct sqlite3_stmt *cb_db_prepare(struct cb_db *db, const char *sql, struct cb_err **err);
+/** The code of the last failure, to return after cb_db_prepare gave NULL. */
+int cb_db_failed(const struct cb_db *db);
+/** 1: a row, 0: done. */
+int cb_db_step(struct cb_db *db, struct sqlite3_stmt *stmt, struct cb_err **err);
+/** Runs to the end, for statements whose rows do not matter. */
+int cb_db_run(struct cb_db *db, struct sqlite3_stmt *stmt, struct cb_err **err);
+/** Prepares and runs a literal without parameters. */
+int cb_db_exec(struct cb_db *db, const char *sql, struct cb_err **err);
+int cb_db_begin(struct cb_db *db, struct cb_err **err);
+int cb_db_commit(struct cb_db *db, struct cb_err **err);
+/** Moves the log into the database file, durably. */
+int cb_db_checkpoint(struct cb_db *db, struct cb_err **err);
+int64_t cb_db_last_id(struct cb_db *db);
+int cb_db_changes(struct cb_db *db);
+
+/* Binding and reading: strings and blobs are borrowed until the statement is reset; NULL and unset digests are NULL. */
+void cb_db_bind_text(struct sqlite3_stmt *stmt, int at, const char *text);
+void cb_db_bind_int(struct sqlite3_stmt *stmt, int at, int64_t value);
+void cb_db_bind_blob(struct sqlite3_stmt *stmt, int at, const void *data, size_t len);
+/** Copies the 32 bytes. */
+void cb_db_bind_digest(struct sqlite3_stmt *stmt, int at, const struct cb_digest *digest);
+/** A new string or NULL. */
+char *cb_db_text(struct sqlite3_stmt *stmt, int at);
+int64_t cb_db_int(struct sqlite3_stmt *stmt, int at);
+/** False, and unset, when the column is no digest. */
+bool cb_db_digest(struct sqlite3_stmt *stmt, int at, struct cb_digest *ret);
+const void *cb_db_blob(struct sqlite3_stmt *stmt, int at, size_t *ret_len);
+
+/** Name of a process in the store: the prefix of its snapshot ids and the name of its directory below tmp/. */
+#define CB_STORE_PROC_LEN 12
+
+struct cb_store {
+	char *path;
+	int dirfd, tmpdir, tmpfd, blobs, snapshots, locks, proc_lock;
+	enum cb_store_flavour flavour;
+	char proc[CB_STORE_PROC_LEN + 1];
+	char boot[64];
+	atomic_uint counter;
+	struct cb_db *db;
+	pthread_mutex_t touch_lock;
+	struct cb_strv touched; /* snapshot ids used since the last flush */
+};
+
+/** Writes @data as @name in the directory @dirfd by rename from this process's tmp. Not synced. */
+int cb_store_write_file(
+	struct cb_store *store, int dirfd, const char *name, const void *data, size_t len, struct cb_err **err);
+/** True when the process @proc (CB_STORE_PROC_LEN bytes) has the store open now. */
+bool cb_store_proc_alive(struct cb_store *store, const char *proc);
+/** Calls @fn with each name in the directory @name below @dirfd, dot files left out, until it returns non-zero. */
+int cb_store_each_name(int dirfd, const char *name, int (*fn)(void *ctx, const char *name, struct cb_err **err),
+	void *ctx, struct cb_err **err);
+
+/** After a crash: removes what dead processes left. @rebooted: the last boot's unsynced state is dropped, too. */
+int cb_store_recover(struct cb_store *store, struct cb_err **err);
+/** Removes the directory of a snapshot that has no row (any more). */
+int cb_snapshot_remove_dir(struct cb_store *store, const char *id, struct cb_err **err);
+/** True for lower-case hex of a snapshot's length. */
+bool cb_snapshot_id_valid(const char *id);
+/** Writes index.json anew from the table of tags when it is unreadable. */
+int cb_tag_repair(struct cb_store *store, struct cb_err **err);
+
+#endif
