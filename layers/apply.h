@@ -27,12 +27,8 @@ struct cb_apply_limits {
 };
 #define CB_APPLY_ENTRIES_MAX (UINT64_C(10) * 1000 * 1000)
 #define CB_APPLY_BYTES_MAX (UINT64_C(1) << 40)
-/** A path, a link target; all pax records of one entry; one xattr value. */
-#define CB_TAR_PATH_MAX 4095
-#define CB_TAR_PAX_MAX (1024 * 1024)
-#define CB_TAR_XATTR_MAX 65536
-/** Components of a path: bounds every walk over the result. */
-#define CB_TAR_DEPTH_MAX 1024
+/** Components of a path: bounds every walk over the result. Names, records and xattrs: layers/tarread.h. */
+#define CB_APPLY_DEPTH_MAX 1024
 
 struct cb_apply_spec {
 	int dirfd; /* the target, normally empty; borrowed */
