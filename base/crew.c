@@ -13,15 +13,14 @@ struct cb_crew {
 	void **items;
 	size_t n_items, cap_items;
 	size_t max_helpers, helpers; /* allowed; queued in the pool or running */
-	size_t busy;		     /* items being worked on */
-	size_t refs;		     /* the owner and each helper */
+	size_t busy;                 /* items being worked on */
+	size_t refs;                 /* the owner and each helper */
 	bool running, stopped, ended;
 	struct cb_err *err;
 	int code;
 };
 
-struct cb_crew *cb_crew_new(
-	struct cb_pool *pool, size_t helpers, const struct cb_crew_ops *ops, void *userdata)
+struct cb_crew *cb_crew_new(struct cb_pool *pool, size_t helpers, const struct cb_crew_ops *ops, void *userdata)
 {
 	struct cb_crew *crew = cb_new0(struct cb_crew);
 

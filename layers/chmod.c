@@ -85,7 +85,8 @@ int cb_chmod_parse(const char *text, struct cb_chmod *ret, struct cb_err **err)
 	uint32_t mode;
 
 	if (strlen(text) > CB_CHMOD_TEXT_MAX)
-		return cb_err_set(err, CB_ERR_INPUT, "invalid chmod parameter: longer than %d bytes", CB_CHMOD_TEXT_MAX);
+		return cb_err_set(
+			err, CB_ERR_INPUT, "invalid chmod parameter: longer than %d bytes", CB_CHMOD_TEXT_MAX);
 	if (cb_num_octal(text, 07777, &mode)) {
 		*ret = (struct cb_chmod){ .octal = true, .mode = mode };
 		return 0;

@@ -91,7 +91,7 @@ bool cb_chown_needs_files(const char *text)
 	uint32_t id;
 
 	return (user_len > 0 && !is_id(text, user_len, &id)) ||
-		(colon && colon[1] && !is_id(colon + 1, strlen(colon + 1), &id));
+	       (colon && colon[1] && !is_id(colon + 1, strlen(colon + 1), &id));
 }
 
 /* A file that is missing, odd or too big knows no names. */

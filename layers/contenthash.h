@@ -32,7 +32,8 @@ void cb_file_id_of(const struct stat *st, struct cb_file_id *ret);
 
 /**
  * Remembers sha256 of file data. Both are called from several threads at once; NULL members are allowed. Only files
- * whose ctime is safely in the past are stored, so a later change cannot hide behind an equal time stamp.
+ * whose ctime is safely in the past are stored, so a later change cannot hide behind an equal time stamp; and only
+ * files without security.capability, so a hit also says that there is none.
  */
 struct cb_hash_index {
 	bool (*lookup)(void *userdata, const struct cb_file_id *id, unsigned char sha256[CB_CONTENT_DIGEST_SIZE]);
@@ -48,7 +49,7 @@ struct cb_content_file {
 	unsigned char digest[CB_CONTENT_DIGEST_SIZE]; /* of the entry with its metadata; directories: of all below */
 };
 
-/** Entries in bytewise order of their paths, at most `max`; `total` counts all. Set `max` before. */
+/** Entries in the order of a sorted walk, directories first, at most `max`; `total` counts all. Set `max` before. */
 struct cb_content_files {
 	struct cb_content_file *v;
 	size_t n, cap, max;
@@ -60,6 +61,7 @@ void cb_content_files_done(struct cb_content_files *files);
 struct cb_content_spec {
 	struct cb_tree *tree;
 	const struct cb_sources *sources;
+	bool whole;                           /* mode and owner of a source directory itself count too: a mount */
 	const struct cb_path_filter *exclude; /* relative to each source that is a directory; or NULL */
 	const struct cb_hash_index *index;    /* or NULL */
 	struct cb_pool *pool;                 /* helps when not NULL; the caller may itself run on it */
@@ -79,5 +81,11 @@ int cb_content_digest(const struct cb_content_spec *spec, struct cb_content_resu
 /** sha256 of an open file's data, through @index (may be NULL). @ret_read (may be NULL) counts the bytes read. */
 int cb_content_file(int fd, const struct stat *st, const struct cb_hash_index *index, const struct cb_cancel *cancel,
 	unsigned char ret[CB_CONTENT_DIGEST_SIZE], uint64_t *ret_read, struct cb_err **err);
+
+/**
+ * Tells @index the digest of a file that was just read from beginning to end, if it may know it; @st is from before.
+ */
+void cb_content_remember(int fd, const struct stat *st, const struct cb_hash_index *index,
+	const unsigned char digest[CB_CONTENT_DIGEST_SIZE]);
 
 #endif

@@ -42,7 +42,7 @@ int cb_dest_resolve(
 	struct cb_dest *dest, const char *path, enum cb_tree_resolve flags, char **ret, struct cb_err **err);
 /** lstat of a canonical path in the merged view; 0 or 1. */
 int cb_dest_stat(struct cb_dest *dest, const char *path, struct stat *ret, struct cb_err **err);
-/** The parents' directory of that canonical path as seen through the upper; 1 when the parents add nothing there. */
+/** The directory that the parents alone have at a canonical path; 1 when they have none. */
 int cb_dest_parents_dir(struct cb_dest *dest, const char *path, struct cb_tree_dir **ret, struct cb_err **err);
 
 /**
@@ -52,6 +52,10 @@ int cb_dest_parents_dir(struct cb_dest *dest, const char *path, struct cb_tree_d
  */
 int cb_dest_mkdirs(
 	struct cb_dest *dest, const char *path, const struct cb_dest_attr *missing, int *ret_fd, struct cb_err **err);
+/** Remembers the times (access, modification) that the directory @path shall end with. Thread-safe. */
+void cb_dest_touch(struct cb_dest *dest, const char *path, const struct timespec times[2]);
+/** The same, only when some are remembered for it already. Thread-safe. */
+void cb_dest_retouch(struct cb_dest *dest, const char *path, const struct timespec times[2]);
 /**
  * Sets the access and modification times that the copied-up and made directories shall end with (writing into them
  * changed them). Call once at the end.

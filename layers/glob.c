@@ -42,8 +42,8 @@ void cb_glob_start(const struct cb_glob *glob, struct cb_glob_states *ret)
 	add(glob, ret, 0);
 }
 
-void cb_glob_step(const struct cb_glob *glob, const struct cb_glob_states *from, const char *name,
-	struct cb_glob_states *ret)
+void cb_glob_step(
+	const struct cb_glob *glob, const struct cb_glob_states *from, const char *name, struct cb_glob_states *ret)
 {
 	struct cb_glob_states to = { 0 };
 

@@ -23,8 +23,8 @@ struct cb_glob_states {
 };
 
 void cb_glob_start(const struct cb_glob *glob, struct cb_glob_states *ret);
-void cb_glob_step(const struct cb_glob *glob, const struct cb_glob_states *from, const char *name,
-	struct cb_glob_states *ret);
+void cb_glob_step(
+	const struct cb_glob *glob, const struct cb_glob_states *from, const char *name, struct cb_glob_states *ret);
 bool cb_glob_accepts(const struct cb_glob *glob, const struct cb_glob_states *states);
 /** True when a name below could still match. */
 bool cb_glob_alive(const struct cb_glob *glob, const struct cb_glob_states *states);

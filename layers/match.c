@@ -67,8 +67,8 @@ static char *unescape(const char *text)
 	return out;
 }
 
-static int add_literal(struct cb_sources *sources, struct cb_tree *tree, const char *shown, bool plain_text,
-	struct cb_err **err)
+static int add_literal(
+	struct cb_sources *sources, struct cb_tree *tree, const char *shown, bool plain_text, struct cb_err **err)
 {
 	int r = add_path(sources, tree, shown, false, err);
 
@@ -81,7 +81,8 @@ static int add_literal(struct cb_sources *sources, struct cb_tree *tree, const c
 	return r == 1 ? not_found(err, shown) : r;
 }
 
-/* --- Wildcards ----------------------------------------------------------------------------------------------------- */
+/* --- Wildcards -----------------------------------------------------------------------------------------------------
+ */
 
 struct finder {
 	struct cb_tree *tree;
@@ -176,7 +177,8 @@ static int find_matches(
 	return r;
 }
 
-static int add_wild(struct cb_sources *sources, const struct cb_match_spec *spec, const char *clean, struct cb_err **err)
+static int add_wild(
+	struct cb_sources *sources, const struct cb_match_spec *spec, const char *clean, struct cb_err **err)
 {
 	cleanup_strv struct cb_strv found = { 0 };
 	int r = find_matches(spec->tree, spec->match, clean, &found, err);
@@ -189,7 +191,8 @@ static int add_wild(struct cb_sources *sources, const struct cb_match_spec *spec
 	return r;
 }
 
-/* --- --parents ----------------------------------------------------------------------------------------------------- */
+/* --- --parents -----------------------------------------------------------------------------------------------------
+ */
 
 /* One directory from which the pattern @below is copied with its path. 1 when @base is no directory. */
 static int add_base(struct cb_sources *sources, const struct cb_match_spec *spec, const char *base, const char *below,
@@ -257,8 +260,7 @@ static int add_parents(
 	return r;
 }
 
-int cb_sources_add(
-	struct cb_sources *sources, const struct cb_match_spec *spec, const char *text, struct cb_err **err)
+int cb_sources_add(struct cb_sources *sources, const struct cb_match_spec *spec, const char *text, struct cb_err **err)
 {
 	cleanup_free char *clean = NULL;
 

@@ -1,7 +1,7 @@
 /*
  * Source patterns of COPY and ADD on a tree: from what a Buildfile says to the entries that are copied.
  *
- * One source text becomes zero or more cb_copy_source, in bytewise order of their paths. Only directories that can hold a
+ * One source text becomes zero or more cb_copy_source, in the order of a sorted walk. Only directories that can hold a
  * match are read. How one component of a pattern matches one name is not known here: the caller gives the function.
  */
 #ifndef CB_LAYERS_MATCH_H

@@ -85,13 +85,13 @@ static int root_add(struct cb_tree *tree, int dirfd, struct cb_err **err)
 	return 0;
 }
 
-int cb_tree_new_layers(
-	const int *dirfds, size_t n, enum cb_flavour flavour, struct cb_tree **ret, struct cb_err **err)
+int cb_tree_new_layers(const int *dirfds, size_t n, enum cb_flavour flavour, struct cb_tree **ret, struct cb_err **err)
 {
 	CB_CLEANUP(cb_tree_free) struct cb_tree *tree = NULL;
 
 	if (n > CB_TREE_LAYERS_MAX)
-		return cb_err_set(err, CB_ERR_LIMIT, "%zu layers in one file system, more than %d", n, CB_TREE_LAYERS_MAX);
+		return cb_err_set(
+			err, CB_ERR_LIMIT, "%zu layers in one file system, more than %d", n, CB_TREE_LAYERS_MAX);
 	tree = tree_new(n);
 	tree->flavour = flavour;
 	for (size_t i = n; i-- > 0;) {
@@ -232,14 +232,15 @@ static void cache_put(struct cb_tree *tree, struct cb_tree_dir *dir)
 	pthread_mutex_unlock(&tree->lock);
 }
 
-/* --- One directory ------------------------------------------------------------------------------------------------- */
+/* --- One directory -------------------------------------------------------------------------------------------------
+ */
 
 static bool is_opaque(const struct cb_tree *tree, int fd)
 {
 	char value[2];
 
 	return !tree->plain && fgetxattr(fd, cb_flavour_opaque(tree->flavour), value, sizeof(value)) == 1 &&
-		value[0] == 'y';
+	       value[0] == 'y';
 }
 
 const char *cb_tree_canonical(const char *path)
@@ -377,7 +378,8 @@ int cb_tree_dir_open(struct cb_tree *tree, const char *path, struct cb_tree_dir 
 	return 0;
 }
 
-/* --- Entries ------------------------------------------------------------------------------------------------------- */
+/* --- Entries -------------------------------------------------------------------------------------------------------
+ */
 
 static void own(const struct cb_tree *tree, struct stat *st)
 {
@@ -408,8 +410,8 @@ int cb_tree_at_stat(struct cb_tree_dir *dir, const struct cb_tree_ent *ent, stru
 	return 0;
 }
 
-int cb_tree_at_open(struct cb_tree_dir *dir, const struct cb_tree_ent *ent, int *ret_fd, struct stat *ret_st,
-	struct cb_err **err)
+int cb_tree_at_open(
+	struct cb_tree_dir *dir, const struct cb_tree_ent *ent, int *ret_fd, struct stat *ret_st, struct cb_err **err)
 {
 	cleanup_close int fd = -EBADF;
 	struct stat st;
@@ -418,8 +420,8 @@ int cb_tree_at_open(struct cb_tree_dir *dir, const struct cb_tree_ent *ent, int 
 		fd = openat(dir->parts[ent->layer].fd, ent->name,
 			O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
 	if (ent->type != DT_REG || (fd < 0 && errno == ELOOP))
-		return cb_err_set(err, CB_ERR_INPUT, "/%s%s%s is not a regular file", dir->path,
-			*dir->path ? "/" : "", ent->name);
+		return cb_err_set(err, CB_ERR_INPUT, "/%s%s%s is not a regular file", dir->path, *dir->path ? "/" : "",
+			ent->name);
 	if (fd < 0 && errno == ENOENT)
 		return 1;
 	if (fd < 0)
@@ -427,8 +429,8 @@ int cb_tree_at_open(struct cb_tree_dir *dir, const struct cb_tree_ent *ent, int 
 	if (fstat(fd, &st) < 0)
 		return fail(err, errno, "stat", dir, ent->name);
 	if (!S_ISREG(st.st_mode))
-		return cb_err_set(err, CB_ERR_INPUT, "/%s%s%s is not a regular file", dir->path,
-			*dir->path ? "/" : "", ent->name);
+		return cb_err_set(err, CB_ERR_INPUT, "/%s%s%s is not a regular file", dir->path, *dir->path ? "/" : "",
+			ent->name);
 	own(dir->tree, &st);
 	if (ret_st)
 		*ret_st = st;
@@ -444,8 +446,8 @@ int cb_tree_at_readlink(struct cb_tree_dir *dir, const struct cb_tree_ent *ent, 
 	if (n < 0 && errno == ENOENT)
 		return 1;
 	if (n < 0 && errno == EINVAL)
-		return cb_err_set(err, CB_ERR_INPUT, "/%s%s%s is not a symbolic link", dir->path,
-			*dir->path ? "/" : "", ent->name);
+		return cb_err_set(err, CB_ERR_INPUT, "/%s%s%s is not a symbolic link", dir->path, *dir->path ? "/" : "",
+			ent->name);
 	if (n < 0)
 		return fail(err, errno, "read link", dir, ent->name);
 	*ret = cb_xstrndup(target, (size_t)n);
@@ -491,7 +493,8 @@ int cb_tree_at_xattr(struct cb_tree_dir *dir, const struct cb_tree_ent *ent, con
 	return r < 0 ? fail(err, errno, "read attribute of", dir, ent->name) : r;
 }
 
-/* --- By path ------------------------------------------------------------------------------------------------------- */
+/* --- By path -------------------------------------------------------------------------------------------------------
+ */
 
 /* The directory and entry of @path, which is not the root. */
 static int locate(struct cb_tree *tree, const char *path, struct cb_tree_dir **ret_dir, struct cb_tree_ent *ret,

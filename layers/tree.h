@@ -124,7 +124,7 @@ int cb_tree_dir_list(struct cb_tree_dir *dir, struct cb_tree_list *ret, struct c
 int cb_tree_dir_stat(struct cb_tree_dir *dir, struct stat *ret, struct cb_err **err);
 /** Looks up one name; 0 or 1. */
 int cb_tree_dir_find(struct cb_tree_dir *dir, const char *name, struct cb_tree_ent *ret, struct cb_err **err);
-/** The names that would not vanish on a mount: value of an extended attribute of the directory itself. 0, or 1. */
+/** Value of an extended attribute of the directory itself; 0, or 1 when it has none. */
 int cb_tree_dir_xattr(struct cb_tree_dir *dir, const char *name, struct cb_buf *out, struct cb_err **err);
 
 /** Each returns 1 when the entry has vanished since. */

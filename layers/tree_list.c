@@ -77,8 +77,8 @@ static int add_chunk(struct cb_tree_dir *dir, unsigned int layer, int fd, const 
 		if (r > 0)
 			continue;
 		if (list->n >= CB_TREE_ENTRIES_MAX)
-			return cb_err_set(err, CB_ERR_LIMIT, "/%s has more than %zu entries", dir->path,
-				CB_TREE_ENTRIES_MAX);
+			return cb_err_set(
+				err, CB_ERR_LIMIT, "/%s has more than %zu entries", dir->path, CB_TREE_ENTRIES_MAX);
 		CB_GROW(list->v, list->cap, list->n + 1);
 		list->v[list->n++] = (struct raw_ent){ list->names.len, layer, type };
 		cb_buf_add(&list->names, d->name, strlen(d->name) + 1);
@@ -160,8 +160,8 @@ int cb_tree_dir_list(struct cb_tree_dir *dir, struct cb_tree_list *ret, struct c
 		list.ents = cb_newa0(struct cb_tree_ent, CB_MAX(raw.n, (size_t)1));
 		list.names = cb_buf_take(&raw.names);
 		for (size_t i = 0; i < raw.n; i++)
-			list.ents[i] = (struct cb_tree_ent){ list.names + raw.v[i].name, raw.v[i].layer,
-				raw.v[i].type };
+			list.ents[i] =
+				(struct cb_tree_ent){ list.names + raw.v[i].name, raw.v[i].layer, raw.v[i].type };
 		qsort(list.ents, list.n, sizeof(*list.ents), by_name);
 		keep_visible(dir, &list);
 		*ret = list;
@@ -171,7 +171,8 @@ int cb_tree_dir_list(struct cb_tree_dir *dir, struct cb_tree_list *ret, struct c
 	return r;
 }
 
-/* --- Filter -------------------------------------------------------------------------------------------------------- */
+/* --- Filter --------------------------------------------------------------------------------------------------------
+ */
 
 /* True when the directory @path itself holds something to take; directories to look into are added to @todo. */
 static bool peek_one(struct cb_tree *tree, const char *path, struct cb_strv *todo)
@@ -194,8 +195,7 @@ static bool peek_one(struct cb_tree *tree, const char *path, struct cb_strv *tod
 
 		if (is_dots(d->d_name))
 			continue;
-		if (d->d_type == DT_UNKNOWN &&
-			fstatat(dirfd(stream), d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
+		if (d->d_type == DT_UNKNOWN && fstatat(dirfd(stream), d->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0)
 			is_dir = S_ISDIR(st.st_mode);
 		below = cb_xasprintf("%s/%s", path, d->d_name);
 		verdict = tree->filter.verdict(tree->filter.userdata, below, is_dir);

@@ -12,9 +12,9 @@ struct walk {
 	struct cb_tree *tree;
 	enum cb_tree_resolve flags;
 	struct cb_tree_dir *dir; /* the directory that `at` names, while nothing is missing */
-	struct cb_buf at;	 /* canonical */
-	char *rest;		 /* still to go */
-	size_t missing;		 /* components at the end of `at` that do not exist */
+	struct cb_buf at;        /* canonical */
+	char *rest;              /* still to go */
+	size_t missing;          /* components at the end of `at` that do not exist */
 	unsigned int links;
 };
 
@@ -73,8 +73,8 @@ static int follow(struct walk *w, const struct cb_tree_ent *ent, struct cb_err *
 	if (++w->links > CB_TREE_LINKS_MAX)
 		return cb_err_set(err, CB_ERR_INPUT, "too many levels of symbolic links");
 	if (strlen(target) + strlen(rest) > RESOLVE_BYTES_MAX)
-		return cb_err_set(err, CB_ERR_LIMIT, "symbolic links make a path of more than %zu bytes",
-			RESOLVE_BYTES_MAX);
+		return cb_err_set(
+			err, CB_ERR_LIMIT, "symbolic links make a path of more than %zu bytes", RESOLVE_BYTES_MAX);
 	w->rest = cb_xasprintf("%s/%s", target, rest);
 	if (*target == '/') {
 		cb_buf_clear(&w->at);
@@ -142,8 +142,7 @@ static int run(struct walk *w, struct cb_err **err)
 	return r;
 }
 
-int cb_tree_resolve(
-	struct cb_tree *tree, const char *path, enum cb_tree_resolve flags, char **ret, struct cb_err **err)
+int cb_tree_resolve(struct cb_tree *tree, const char *path, enum cb_tree_resolve flags, char **ret, struct cb_err **err)
 {
 	struct walk w = { .tree = tree, .flags = flags, .dir = cb_tree_dir_ref(tree->root) };
 	int r;
