@@ -37,6 +37,7 @@ struct run {
 	struct cb_err *err; /* raised in a callback */
 	size_t header_bytes;
 	uint64_t sent;
+	bool headers_done; /* the empty line was seen: an end before it is no response */
 	bool body_started, cut;
 	struct curl_slist *headers;
 	char *ca_pem; /* of this transfer */
@@ -169,8 +170,11 @@ static size_t on_header(char *data, size_t size, size_t n, void *userdata)
 	}
 	if (len >= 5 && memcmp(data, "HTTP/", 5) == 0) {
 		begin_response(run, data, len);
+		run->headers_done = false;
 		return len;
 	}
+	if (*data == '\r' || *data == '\n')
+		run->headers_done = true;
 	colon = memchr(data, ':', len);
 	if (!colon || memchr(data, '\0', len))
 		return len;
@@ -483,7 +487,10 @@ int cb_http_exchange(struct cb_http_conns *conns, const struct cb_http_exchange 
 	code = drive(slot, ex->cancel);
 	if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && run.cut))
 		r = curl_failure(&run, slot->easy, code, message, mend, err);
-	else if (resp->status < 100)
+	else if (!run.headers_done) {
+		*mend = CB_HTTP_MEND_RETRY;
+		r = cb_err_set(err, CB_ERR_NETWORK, "the connection ended within the headers");
+	} else if (resp->status < 100)
 		r = cb_err_set(err, CB_ERR_CORRUPT, "the answer has no HTTP status");
 	cb_err_free(run.err);
 	curl_slist_free_all(run.headers);

@@ -65,7 +65,8 @@ enum cb_pull_flag {
 };
 
 /**
- * Finds @name for @platform and reads its config. CB_ERR_INPUT for a bad reference, CB_ERR_NOT_FOUND when the image or
+ * Finds @name for @platform and reads its config. An image without an index is taken for whatever platform it is: the
+ * caller may compare config->platform and warn. CB_ERR_INPUT for a bad reference, CB_ERR_NOT_FOUND when the image or
  * the platform is not there (the message lists the platforms there are).
  */
 int cb_pull_resolve(struct cb_puller *puller, const char *name, const struct cb_platform *platform, unsigned int flags,
