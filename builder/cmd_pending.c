@@ -34,12 +34,3 @@ int cb_cmd_run(int argc, char **argv)
 	(void)argv;
 	return refuse("run");
 }
-
-const struct cb_opt cb_parse_options[] = { { 0 } };
-
-int cb_cmd_parse(int argc, char **argv)
-{
-	(void)argc;
-	(void)argv;
-	return refuse("parse");
-}

@@ -23,8 +23,8 @@ struct cb_progress;
 #define CB_PROGRESS_TAIL_LINES 10
 
 /**
- * Shows on descriptor @fd (borrowed; normally 2). AUTO is settled here by isatty(@fd), TERM and the environment
- * variable BUILDKIT_PROGRESS. @title is the word of the header, "Building".
+ * Shows on descriptor @fd (borrowed; normally 2). AUTO is settled here by isatty(@fd) and TERM; NO_COLOR and
+ * BUILDKIT_TTY_LOG_LINES are obeyed. @title is the word of the header, "Building".
  */
 struct cb_progress *cb_progress_new(enum cb_progress_mode mode, int fd, const char *title);
 /** For tests: the events go to @out, with a terminal of @width x @height and @clock in place of the monotonic clock. */

@@ -284,9 +284,10 @@ static int add_pattern(struct cb_ignore *ignore, const char *text, struct cb_err
 		return 0;
 	pattern.exception = *trimmed == '!';
 	rest = cb_str_trim(trimmed + pattern.exception);
-	if (!*rest)
-		return cb_err_set(err, CB_ERR_INPUT, "illegal exclusion pattern: \"!\"");
 	clean = cb_path_clean(rest);
+	/* "!/" is refused too, as BuildKit does, which cleans it to "!". */
+	if (pattern.exception && (!*rest || !strcmp(clean, "/")))
+		return cb_err_set(err, CB_ERR_INPUT, "illegal exclusion pattern: \"!\"");
 	path = *clean == '/' && clean[1] ? clean + 1 : clean;
 	if (ignore->n == CB_IGNORE_PATTERNS_MAX)
 		return cb_err_set(err, CB_ERR_LIMIT, "more than %d ignore patterns", CB_IGNORE_PATTERNS_MAX);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/span.h"
 #include "base/strv.h"
 #include "base/unicode.h"
 
@@ -12,10 +13,6 @@
  * A pattern is a row of chunks: stars, then text up to the next star. A chunk is matched at one place only, and after a
  * star at the first place that fits, as Go does it: that is linear in chunks, with no backtracking over earlier stars.
  */
-struct cursor {
-	const char *p, *end;
-};
-
 static int bad_pattern(const char *pattern, struct cb_err **err)
 {
 	cleanup_buf struct cb_buf quoted = { 0 };
@@ -25,7 +22,7 @@ static int bad_pattern(const char *pattern, struct cb_err **err)
 }
 
 /** Takes stars and a chunk off @pattern; true when there was a star. */
-static bool next_chunk(struct cursor *pattern, struct cursor *ret)
+static bool next_chunk(struct cb_span *pattern, struct cb_span *ret)
 {
 	const char *p = pattern->p;
 	bool star = false, in_class = false;
@@ -52,7 +49,7 @@ static bool next_chunk(struct cursor *pattern, struct cursor *ret)
 }
 
 /** One character of a class, maybe escaped; something must follow it. */
-static bool class_rune(struct cursor *chunk, uint32_t *ret)
+static bool class_rune(struct cb_span *chunk, uint32_t *ret)
 {
 	size_t n;
 
@@ -68,7 +65,7 @@ static bool class_rune(struct cursor *chunk, uint32_t *ret)
 }
 
 /** A class, the cursor behind its bracket: 1 when @rune is of it, 0 when not, -1 for bad syntax. */
-static int match_class(struct cursor *chunk, uint32_t rune)
+static int match_class(struct cb_span *chunk, uint32_t rune)
 {
 	bool negated = chunk->p < chunk->end && *chunk->p == '^', match = false;
 	uint32_t lo, hi;
@@ -95,7 +92,7 @@ static int match_class(struct cursor *chunk, uint32_t rune)
  * Matches @chunk at the start of @name: 1 with *ret behind the match, 0 for none, -1 for bad syntax. Reads the chunk to
  * its end even after a mismatch, for the syntax.
  */
-static int match_chunk(struct cursor chunk, struct cursor name, const char **ret)
+static int match_chunk(struct cb_span chunk, struct cb_span name, const char **ret)
 {
 	bool failed = false;
 
@@ -140,7 +137,7 @@ static int match_chunk(struct cursor chunk, struct cursor name, const char **ret
 }
 
 /** The places after a star: 1 with *ret behind the chunk. */
-static int match_after_star(struct cursor chunk, bool last, struct cursor name, const char **ret)
+static int match_after_star(struct cb_span chunk, bool last, struct cb_span name, const char **ret)
 {
 	while (name.p < name.end && *name.p != '/') {
 		int r;
@@ -155,10 +152,10 @@ static int match_after_star(struct cursor chunk, bool last, struct cursor name, 
 
 static int match_pattern(const char *pattern, const char *text)
 {
-	struct cursor rest = { pattern, pattern + strlen(pattern) }, name = { text, text + strlen(text) };
+	struct cb_span rest = { pattern, pattern + strlen(pattern) }, name = { text, text + strlen(text) };
 
 	while (rest.p < rest.end) {
-		struct cursor chunk;
+		struct cb_span chunk;
 		bool star = next_chunk(&rest, &chunk), last = rest.p == rest.end;
 		const char *after = NULL;
 		int r;
@@ -172,15 +169,8 @@ static int match_pattern(const char *pattern, const char *text)
 			r = match_after_star(chunk, last, name, &after);
 		if (r < 0)
 			return r;
-		if (!r) {
-			/* The rest must be well-formed all the same. */
-			while (rest.p < rest.end) {
-				next_chunk(&rest, &chunk);
-				if (match_chunk(chunk, (struct cursor){ text, text }, &after) < 0)
-					return -1;
-			}
+		if (!r)
 			return 0;
-		}
 		name.p = after;
 	}
 	return name.p == name.end;
@@ -198,7 +188,17 @@ int cb_pattern_match(const char *pattern, const char *name, struct cb_err **err)
 
 int cb_pattern_check(const char *pattern, struct cb_err **err)
 {
-	return match_pattern(pattern, "") < 0 ? bad_pattern(pattern, err) : 0;
+	struct cb_span rest = { pattern, pattern + strlen(pattern) };
+
+	while (rest.p < rest.end) {
+		struct cb_span chunk;
+		const char *after;
+
+		next_chunk(&rest, &chunk);
+		if (match_chunk(chunk, cb_span_str(""), &after) < 0)
+			return bad_pattern(pattern, err);
+	}
+	return 0;
 }
 
 bool cb_pattern_is_wild(const char *s)

@@ -13,9 +13,9 @@
 
 #include "base/err.h"
 
-/** 1 for a match, 0 for none, CB_ERR_INPUT for a malformed @pattern (noticed even when nothing could match). */
+/** 1 for a match, 0 for none, CB_ERR_INPUT for a @pattern that is malformed up to where the match failed. */
 int cb_pattern_match(const char *pattern, const char *name, struct cb_err **err);
-/** 0, or CB_ERR_INPUT "syntax error in pattern \"...\"". */
+/** 0, or CB_ERR_INPUT "syntax error in pattern \"...\"": all of it is looked at. */
 int cb_pattern_check(const char *pattern, struct cb_err **err);
 /** True when @s holds `*`, `?`, `[` or a backslash: it is not a plain path. */
 bool cb_pattern_is_wild(const char *s);

@@ -50,7 +50,8 @@ static void table_done(struct table *table)
 	free(table->bits);
 }
 
-static int pattern_parse(const char *s, struct pattern *ret, struct cb_err **err)
+/** @shown is the pattern as the user wrote it. */
+static int pattern_parse(const char *s, const char *shown, struct pattern *ret, struct cb_err **err)
 {
 	const char *p = s, *end = s + strlen(s);
 
@@ -68,21 +69,35 @@ static int pattern_parse(const char *s, struct pattern *ret, struct cb_err **err
 			int len = p == end ? 0 : (int)cb_utf8_decode(p, end, &rune);
 
 			return cb_err_set(err, CB_ERR_INPUT,
-				"invalid pattern (%s) in substitution: invalid escape '\\%.*s'", s, len, p);
+				"invalid pattern (%s) in substitution: invalid escape '\\%.*s'", shown, len, p);
 		}
 		item->rune = (unsigned char)*p++;
 	}
 	return 0;
 }
 
-static void pattern_reverse(struct pattern *pattern)
+/**
+ * The pattern from its end to its start, escapes kept whole. A backslash at the end comes to escape what was before it,
+ * as it does in BuildKit. Caller frees.
+ */
+static char *reverse_pattern(const char *s)
 {
-	for (size_t i = 0, j = pattern->n; i + 1 < j; i++) {
-		struct item item = pattern->items[i];
+	size_t len = strlen(s);
+	const char *p = s, *end = s + len;
+	char *ret = cb_xmalloc(len + 1), *to = ret + len;
 
-		pattern->items[i] = pattern->items[--j];
-		pattern->items[j] = item;
+	*to = '\0';
+	while (p < end) {
+		const char *start = p;
+		uint32_t rune;
+
+		p += cb_utf8_decode(p, end, &rune);
+		if (rune == '\\' && p < end)
+			p += cb_utf8_decode(p, end, &rune);
+		to -= p - start;
+		memcpy(to, start, (size_t)(p - start));
 	}
+	return ret;
 }
 
 static void text_parse(const char *s, bool reverse, struct text *ret)
@@ -202,15 +217,14 @@ int cb_replace_trim(
 	__attribute__((cleanup(pattern_done))) struct pattern items = { 0 };
 	__attribute__((cleanup(text_done))) struct text text = { 0 };
 	__attribute__((cleanup(table_done))) struct table table = { 0 };
+	cleanup_free char *reversed = suffix ? reverse_pattern(pattern) : NULL;
 	size_t cut = 0;
 	int r;
 
-	r = pattern_parse(pattern, &items, err);
+	r = pattern_parse(suffix ? reversed : pattern, pattern, &items, err);
 	if (r < 0)
 		return r;
 	text_parse(value, suffix, &text);
-	if (suffix)
-		pattern_reverse(&items);
 	r = table_fill(&table, &items, &text, err);
 	if (r < 0)
 		return r;
@@ -270,7 +284,7 @@ int cb_replace_match(
 	size_t copied = 0; /* characters of @value that are settled */
 	int r;
 
-	r = pattern_parse(pattern, &items, err);
+	r = pattern_parse(pattern, pattern, &items, err);
 	if (r < 0)
 		return r;
 	text_parse(value, false, &text);

@@ -1,0 +1,99 @@
+/* `cbuild parse`: validates a Buildfile, or prints the tree of its grammar. */
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "builder/command.h"
+#include "builder/help.h"
+#include "builder/report.h"
+#include "parser/dump.h"
+#include "parser/parse.h"
+
+enum { PARSE_FORMAT = 1 };
+
+const struct cb_opt cb_parse_options[] = {
+	{ "format", 0, CB_OPT_VALUE, PARSE_FORMAT, "FORMAT", "print the tree: json or sexp", "json|sexp" },
+	{ 0 },
+};
+
+struct request {
+	const char *format, *file;
+};
+
+/** 1 when help was asked for. */
+static int read_arguments(int argc, char **argv, struct request *ret, struct cb_err **err)
+{
+	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .tables = { cb_parse_options, NULL } };
+	const struct cb_opt *opt;
+	const char *value;
+	int r;
+
+	while ((r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
+		if (!opt && ret->file)
+			return cb_err_set(
+				err, CB_ERR_USAGE, "one file, please: \"%s\" and \"%s\" are two", ret->file, value);
+		if (!opt)
+			ret->file = value;
+		else if (opt->id == CB_OPT_HELP)
+			return 1;
+		else if (!strcmp(value, "json") || !strcmp(value, "sexp"))
+			ret->format = value;
+		else
+			return cb_err_set(err, CB_ERR_USAGE, "--format is json or sexp, not \"%s\"", value);
+	}
+	if (r < 0)
+		return r;
+	if (!ret->file)
+		return cb_err_set(err, CB_ERR_USAGE, "the file is missing (\"-\" is standard input)");
+	return 0;
+}
+
+static int read_source(const char *file, struct cb_buf *out, struct cb_err **err)
+{
+	if (!strcmp(file, "-"))
+		return cb_fd_read_all(STDIN_FILENO, CB_BUILDFILE_MAX, "standard input", out, err);
+	return cb_file_read_at(AT_FDCWD, file, CB_BUILDFILE_MAX, out, err);
+}
+
+static int parse_source(const struct request *request, const struct cb_buf *source, struct cb_err **err)
+{
+	CB_CLEANUP(cb_buildfile_free) struct cb_buildfile *file = NULL;
+	cleanup_buf struct cb_buf out = { 0 };
+	const char *data = source->data ? source->data : "";
+	int r;
+
+	if (!request->format)
+		return cb_parse(data, source->len, &file, err);
+	r = cb_parse_nodes(data, source->len, &file, err);
+	if (r < 0)
+		return r;
+	if (!strcmp(request->format, "json"))
+		cb_dump_json(file, &out);
+	else
+		cb_dump_sexp(file, &out);
+	if (cb_fd_write_all(STDOUT_FILENO, out.data, out.len) < 0)
+		return cb_err_errno(err, errno, "write standard output");
+	return 0;
+}
+
+int cb_cmd_parse(int argc, char **argv)
+{
+	cleanup_err struct cb_err *err = NULL;
+	cleanup_buf struct cb_buf source = { 0 };
+	struct cb_report_source where = { 0 };
+	struct request request = { 0 };
+	int r;
+
+	r = read_arguments(argc, argv, &request, &err);
+	if (r > 0)
+		return cb_help_command("parse");
+	if (r < 0 || read_source(request.file, &source, &err) < 0)
+		return cb_report_fail(err, NULL, NULL);
+	where.name = strcmp(request.file, "-") ? request.file : "<stdin>";
+	where.data = source.data;
+	where.len = source.len;
+	if (parse_source(&request, &source, &err) < 0)
+		return cb_report_fail(err, &where, NULL);
+	return CB_EXIT_OK;
+}
