@@ -23,7 +23,7 @@ struct cb_export {
 
 /** Writes an OCI layout as a tar stream to @fd (which need not seek). */
 int cb_export_oci_tar(struct cb_store *store, const struct cb_export *what, int fd, struct cb_err **err);
-/** Writes an OCI layout into the directory @dirfd; blobs that are there are kept, an old index.json is replaced. */
+/** Writes an OCI layout into the directory @dirfd: blobs and entries of other names that are there are kept. */
 int cb_export_oci_dir(struct cb_store *store, const struct cb_export *what, int dirfd, struct cb_err **err);
 /** Writes the archive that `docker load` reads: manifest.json beside an OCI layout. One image, no index. */
 int cb_export_docker_tar(struct cb_store *store, const struct cb_export *what, int fd, struct cb_err **err);
