@@ -266,7 +266,8 @@ int cb_dest_mkdirs(
 	if (r >= 0)
 		r = s.fd < 0 ? cb_err_errno(err, errno, "open snapshot directory") : 0;
 	if (r == 0)
-		r = CB_MIN(cb_dest_parents_dir(dest, "", &s.below, err), 0);
+		r = cb_dest_parents_dir(dest, "", &s.below, err);
+	r = CB_MIN(r, 0);
 	while (r == 0 && (name = strsep(&next, "/"))) {
 		if (!*name)
 			continue;

@@ -54,6 +54,15 @@ static int release(struct visit *v, struct cb_visit_node *node, bool aborted, st
 	return r;
 }
 
+/* Ends what held @node, with the outcome of it. */
+static int finish(struct visit *v, struct cb_visit_node *node, int r, struct cb_err **err)
+{
+	if (r == 0)
+		return release(v, node, false, err);
+	release(v, node, true, NULL);
+	return r;
+}
+
 static void add_item(struct visit *v, struct cb_visit_node *node, size_t from, size_t to)
 {
 	struct item *item = cb_new0(struct item);
@@ -153,7 +162,7 @@ static int visit_dir(struct visit *v, struct cb_visit_node *node, struct cb_err 
 			ops->park(v->spec->userdata, node);
 		node->dir = cb_tree_dir_free(node->dir);
 	}
-	return CB_MIN(r, release(v, node, r < 0, r < 0 ? NULL : err));
+	return finish(v, node, r, err);
 }
 
 static struct cb_visit_node *node_new(struct cb_visit_node *parent, size_t at, struct cb_tree_dir *dir)
@@ -216,7 +225,7 @@ static int do_batch(struct visit *v, struct cb_visit_node *node, size_t from, si
 		if (node->list.ents[i].type != DT_DIR)
 			r = v->spec->ops->entry(v->spec->userdata, node, i, err);
 	}
-	return CB_MIN(r, release(v, node, r < 0, r < 0 ? NULL : err));
+	return finish(v, node, r, err);
 }
 
 static int work(void *userdata, void *p, struct cb_err **err)
