@@ -1,0 +1,183 @@
+/* Layers: directories are opened below one root, never through a symlink, and kept open. */
+#include "layers/apply.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "layers/unpack.h"
+
+#define OPEN_DIRS 128
+
+struct open_dir {
+	char *path; /* NULL: free */
+	size_t len;
+	int fd;
+	uint64_t used;
+};
+
+struct root {
+	struct cb_unpack *unpack;
+	int fd;
+	struct open_dir dirs[OPEN_DIRS];
+	struct open_dir *last; /* found last */
+	uint64_t clock;
+};
+
+static void close_dir(struct open_dir *d)
+{
+	if (!d->path)
+		return;
+	close(d->fd);
+	free(d->path);
+	*d = (struct open_dir){ .fd = -EBADF };
+}
+
+/** The open directory of the first @len bytes of @path, or NULL. */
+static struct open_dir *find(struct root *root, const char *path, size_t len)
+{
+	struct open_dir *d = root->last;
+
+	if (d && d->path && d->len == len && memcmp(d->path, path, len) == 0)
+		goto found;
+	for (size_t i = 0; i < OPEN_DIRS; i++) {
+		d = &root->dirs[i];
+		if (d->path && d->len == len && memcmp(d->path, path, len) == 0)
+			goto found;
+	}
+	return NULL;
+found:
+	d->used = ++root->clock;
+	root->last = d;
+	return d;
+}
+
+static struct open_dir *keep(struct root *root, const char *path, size_t len, int fd)
+{
+	struct open_dir *oldest = &root->dirs[0];
+
+	for (size_t i = 1; i < OPEN_DIRS && oldest->path; i++)
+		if (!root->dirs[i].path || root->dirs[i].used < oldest->used)
+			oldest = &root->dirs[i];
+	close_dir(oldest);
+	*oldest = (struct open_dir){ cb_xstrndup(path, len), len, fd, ++root->clock };
+	root->last = oldest;
+	return oldest;
+}
+
+/** Opens the component @name of @dirfd, which has the path @path; 1 when missing. */
+static int open_component(
+	struct root *root, int dirfd, const char *name, const char *path, bool make, int *ret_fd, struct cb_err **err)
+{
+	const int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+	int fd = openat(dirfd, name, flags);
+
+	if (fd < 0 && errno == ENOENT) {
+		if (!make)
+			return 1;
+		if (mkdirat(dirfd, name, 0755) < 0 && errno != EEXIST)
+			return cb_err_errno(err, errno, "unpack: make directory \"%s\"", path);
+		fd = openat(dirfd, name, flags);
+		if (fd >= 0 && fchmod(fd, 0755) < 0) { /* whatever the umask is */
+			close(fd);
+			return cb_err_errno(err, errno, "unpack: set mode of \"%s\"", path);
+		}
+		cb_unpack_implied(root->unpack, path);
+	}
+	if (fd < 0 && (errno == ENOTDIR || errno == ELOOP))
+		return cb_err_set(err, CB_ERR_CORRUPT, "archive entry below \"%s\", which is no directory", path);
+	if (fd < 0)
+		return cb_err_errno(err, errno, "unpack: open \"%s\"", path);
+	*ret_fd = fd;
+	return 0;
+}
+
+static int root_open(void *arg, const char *path, bool make, int *ret_fd, struct cb_err **err)
+{
+	struct root *root = arg;
+	size_t len = strlen(path), at = len;
+	int fd = root->fd;
+
+	/* The longest prefix that is open. */
+	while (at > 0) {
+		struct open_dir *d = find(root, path, at);
+
+		if (d) {
+			fd = d->fd;
+			break;
+		}
+		while (at > 0 && path[at - 1] != '/')
+			at--;
+		at -= at > 0;
+	}
+	while (at < len) {
+		size_t from = at > 0 ? at + 1 : 0;
+		size_t to = from + strcspn(path + from, "/");
+		cleanup_free char *so_far = cb_xstrndup(path, to);
+		int r, next = -1;
+
+		r = open_component(root, fd, so_far + from, so_far, make, &next, err);
+		if (r != 0)
+			return r;
+		fd = keep(root, path, to, next)->fd;
+		at = to;
+	}
+	*ret_fd = fd;
+	return 0;
+}
+
+static void root_forget(void *arg, const char *path)
+{
+	struct root *root = arg;
+	size_t len = strlen(path);
+
+	for (size_t i = 0; i < OPEN_DIRS; i++) {
+		struct open_dir *d = &root->dirs[i];
+
+		if (d->path && strncmp(d->path, path, len) == 0 && (d->path[len] == '\0' || d->path[len] == '/'))
+			close_dir(d);
+	}
+}
+
+int cb_apply(const struct cb_apply_spec *spec, struct cb_source in, struct cb_apply_stats *stats, struct cb_err **err)
+{
+	CB_CLEANUP(cb_tarreader_free) struct cb_tarreader *reader = NULL;
+	cleanup_free struct root *root = NULL;
+	cleanup_unpack struct cb_unpack u = { 0 };
+	cleanup_close int rootfd = -EBADF;
+	int r;
+
+	assert(spec);
+	assert(in.read);
+
+	/* The caller's may be O_PATH. */
+	rootfd = openat(spec->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (rootfd < 0)
+		return cb_err_errno(err, errno, "open the directory to unpack into");
+
+	root = cb_new0(struct root);
+	root->unpack = &u;
+	root->fd = rootfd;
+	u.dirs = (struct cb_unpack_dirs){ root_open, root_forget, root };
+	u.flavour = spec->flavour;
+	u.layer = spec->layer;
+	u.single_id = spec->single_id;
+	u.no_devices = spec->no_devices;
+	u.limits = spec->limits;
+	u.cancel = spec->cancel;
+	cb_unpack_init(&u);
+
+	reader = cb_tarreader_new(in);
+	r = cb_unpack_all(&u, reader, err);
+	if (r == 0)
+		r = cb_tarreader_drain(reader, err);
+	for (size_t i = 0; i < OPEN_DIRS; i++)
+		close_dir(&root->dirs[i]);
+	if (r == 0 && stats)
+		*stats = u.stats;
+	return r;
+}
