@@ -31,7 +31,8 @@ enum cb_run_network {
 
 enum cb_run_mount_kind {
 	CB_RUN_MOUNT_BIND,  /* the directory or file @fd, or @sub below it */
-	CB_RUN_MOUNT_CHAIN, /* the merged view of @layers, or @sub below it; writable only with @upper_fd and @work_fd */
+	CB_RUN_MOUNT_CHAIN, /* the merged view of @layers, or @sub below it; writable only with @upper_fd and @work_fd
+			     */
 	CB_RUN_MOUNT_TMPFS, /* fresh and empty, gone after the run; at most @size bytes when not 0 */
 	CB_RUN_MOUNT_FILE,  /* a file with the bytes @data in memory that is never written to a disk: secrets */
 };
@@ -59,7 +60,7 @@ struct cb_run_mount {
 	mode_t mode; /* 0: 0400 for a FILE, 01777 for a TMPFS */
 };
 
-#define CB_RUN_MOUNT_INIT                                                                                                  \
+#define CB_RUN_MOUNT_INIT                                                                                              \
 	{                                                                                                              \
 		.fd = -1, .upper_fd = -1, .work_fd = -1                                                                \
 	}

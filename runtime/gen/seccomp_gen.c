@@ -31,7 +31,7 @@ enum kind { RULE_ALLOW, RULE_IN, RULE_CLEAR, RULE_ERRNO };
 
 struct range {
 	uint32_t first; /* up to the next one's first */
-	uint32_t ret;	/* what to return, unless rule */
+	uint32_t ret;   /* what to return, unless rule */
 	int rule;
 };
 
@@ -63,16 +63,37 @@ static void emit(uint16_t op, uint32_t k, uint8_t jt, uint8_t jf)
 	code[n_code++] = (struct sock_filter){ op, jt, jf, k };
 }
 
-/* The direct socket and System V calls of i386 exist since Linux 4.3 and 5.1; libseccomp names only the multiplexers. */
+/* The direct socket and System V calls of i386 exist since Linux 4.3 and 5.1; libseccomp names only the multiplexers.
+ */
 static const struct {
 	const char *name;
 	int number;
 } i386_direct[] = {
-	{ "socket", 359 }, { "socketpair", 360 }, { "bind", 361 }, { "connect", 362 }, { "listen", 363 },
-	{ "accept4", 364 }, { "getsockopt", 365 }, { "setsockopt", 366 }, { "getsockname", 367 },
-	{ "getpeername", 368 }, { "sendto", 369 }, { "sendmsg", 370 }, { "recvfrom", 371 }, { "recvmsg", 372 },
-	{ "shutdown", 373 }, { "semget", 393 }, { "semctl", 394 }, { "shmget", 395 }, { "shmctl", 396 },
-	{ "shmat", 397 }, { "shmdt", 398 }, { "msgget", 399 }, { "msgsnd", 400 }, { "msgrcv", 401 }, { "msgctl", 402 },
+	{ "socket", 359 },
+	{ "socketpair", 360 },
+	{ "bind", 361 },
+	{ "connect", 362 },
+	{ "listen", 363 },
+	{ "accept4", 364 },
+	{ "getsockopt", 365 },
+	{ "setsockopt", 366 },
+	{ "getsockname", 367 },
+	{ "getpeername", 368 },
+	{ "sendto", 369 },
+	{ "sendmsg", 370 },
+	{ "recvfrom", 371 },
+	{ "recvmsg", 372 },
+	{ "shutdown", 373 },
+	{ "semget", 393 },
+	{ "semctl", 394 },
+	{ "shmget", 395 },
+	{ "shmctl", 396 },
+	{ "shmat", 397 },
+	{ "shmdt", 398 },
+	{ "msgget", 399 },
+	{ "msgsnd", 400 },
+	{ "msgrcv", 401 },
+	{ "msgctl", 402 },
 };
 
 static int number_of(const struct rule *rule, uint32_t arch)

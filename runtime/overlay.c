@@ -1,0 +1,232 @@
+#include "runtime/overlay.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "base/fd.h"
+#include "base/path.h"
+#include "runtime/kernel.h"
+#include "runtime/overlay_mount.h"
+
+/* Descriptors of idmapped copies of all layers, upper and work, or of the originals. */
+struct parts {
+	int *lower; /* top first, the stub last */
+	size_t n_lower;
+	int upper, work;
+	int mapped; /* the detached tree that upper and work are in: it ends with this descriptor */
+	bool owned; /* lower[] but the stub, upper and work are ours to close */
+};
+
+static void parts_done(struct parts *parts)
+{
+	if (parts->owned) {
+		for (size_t i = 0; i + 1 < parts->n_lower; i++)
+			cb_closep(&parts->lower[i]);
+		cb_closep(&parts->upper);
+		cb_closep(&parts->work);
+		cb_closep(&parts->mapped);
+	}
+	free(parts->lower);
+}
+
+int cb_overlay_clone(const struct cb_overlay_env *env, int fd, unsigned int attr, struct cb_err **err)
+{
+	cleanup_close int clone = cb_sys_open_tree(fd, "", OPEN_TREE_CLONE | AT_EMPTY_PATH);
+	struct mount_attr set = { .attr_set = attr, .propagation = MS_PRIVATE };
+
+	/* In a user namespace mounts below it may be locked to it: then they have to come along. */
+	if (clone < 0 && errno == EINVAL)
+		clone = cb_sys_open_tree(fd, "", OPEN_TREE_CLONE | AT_EMPTY_PATH | AT_RECURSIVE);
+	if (clone < 0)
+		return cb_err_errno(err, errno, "clone mount");
+	if (env->userns_fd >= 0) {
+		set.attr_set |= MOUNT_ATTR_IDMAP;
+		set.userns_fd = (uint64_t)env->userns_fd;
+	}
+	if (cb_sys_mount_setattr(clone, "", AT_EMPTY_PATH | AT_RECURSIVE, &set) < 0)
+		return cb_err_errno(err, errno, env->userns_fd >= 0 ? "map owners of mount" : "set mount attributes");
+	return CB_TAKE_FD(clone);
+}
+
+static int fd_path(int fd, char out[static PATH_MAX], struct cb_err **err)
+{
+	char link[32];
+	ssize_t n;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
+	n = readlink(link, out, PATH_MAX - 1);
+	if (n < 0)
+		return cb_err_errno(err, errno, "name of directory");
+	out[n] = '\0';
+	return 0;
+}
+
+/* The directory @rel below @root, which must be the one that @fd is. */
+static int reopen_below(int root, const char *rel, int fd, struct cb_err **err)
+{
+	struct stat want, got;
+	cleanup_close int dir = cb_path_open_beneath(root, *rel ? rel : ".", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
+
+	if (dir < 0 || fstat(dir, &got) < 0 || fstat(fd, &want) < 0)
+		return cb_err_errno(err, errno, "open overlay directory again");
+	if (want.st_dev != got.st_dev || want.st_ino != got.st_ino)
+		return cb_err_set(err, CB_ERR_INTERNAL, "overlay directory changed its place");
+	return CB_TAKE_FD(dir);
+}
+
+/* The kernel wants upper and work on one mount, so their nearest common parent is what gets cloned and mapped. */
+static int map_upper(const struct cb_overlay_env *env, int upper, int work, struct parts *parts, struct cb_err **err)
+{
+	char a[PATH_MAX], b[PATH_MAX], common[PATH_MAX];
+	size_t cut = 0;
+	int r;
+
+	r = fd_path(upper, a, err);
+	if (r == 0)
+		r = fd_path(work, b, err);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; a[i] && a[i] == b[i]; i++)
+		if (a[i] == '/')
+			cut = i + 1;
+	if (!cut)
+		return cb_err_set(err, CB_ERR_INTERNAL, "overlay directories have no common parent");
+	memcpy(common, a, cut);
+	common[cut] = '\0';
+
+	cleanup_close int dir = open(common, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return cb_err_errno(err, errno, "open %s", common);
+	parts->mapped = cb_overlay_clone(env, dir, 0, err);
+	if (parts->mapped < 0)
+		return parts->mapped;
+	parts->upper = reopen_below(parts->mapped, a + cut, upper, err);
+	if (parts->upper < 0)
+		return parts->upper;
+	parts->work = reopen_below(parts->mapped, b + cut, work, err);
+	return parts->work < 0 ? parts->work : 0;
+}
+
+static int parts_make(const struct cb_overlay_env *env, int stub, const int *layers, size_t n, int upper, int work,
+	struct parts *parts, struct cb_err **err)
+{
+	parts->n_lower = n + 1;
+	parts->lower = cb_newa0(int, n + 1);
+	parts->upper = parts->work = parts->mapped = -1;
+	parts->lower[n] = stub;
+	if (env->userns_fd < 0) {
+		for (size_t i = 0; i < n; i++)
+			parts->lower[i] = layers[n - 1 - i];
+		parts->upper = upper;
+		parts->work = work;
+		return 0;
+	}
+
+	for (size_t i = 0; i < n; i++)
+		parts->lower[i] = -EBADF;
+	parts->owned = true;
+	for (size_t i = 0; i < n; i++) {
+		parts->lower[i] = cb_overlay_clone(env, layers[n - 1 - i], 0, err);
+		if (parts->lower[i] < 0)
+			return cb_err_wrap(err, parts->lower[i], "layer %zu", n - 1 - i);
+	}
+	return upper >= 0 ? map_upper(env, upper, work, parts, err) : 0;
+}
+
+/*
+ * Overlay does its own writes with the ids of the thread that mounts. Inside idmapped layers the real root has no
+ * name, so this thread becomes the file system user that is root there, and keeps its capabilities.
+ */
+static int become_mapped_root(uid_t id, struct cb_err **err)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct caps[2];
+
+	if (syscall(SYS_capget, &head, caps) < 0)
+		return cb_err_errno(err, errno, "read capabilities");
+	syscall(SYS_setfsgid, id);
+	syscall(SYS_setfsuid, id);
+	/* Leaving fsuid 0 took the file capabilities from the effective set. */
+	for (size_t i = 0; i < ARRAY_SIZE(caps); i++)
+		caps[i].effective = caps[i].permitted;
+	if (syscall(SYS_capset, &head, caps) < 0)
+		return cb_err_errno(err, errno, "set capabilities");
+	return 0;
+}
+
+static void become_real_root(void)
+{
+	syscall(SYS_setfsuid, 0);
+	syscall(SYS_setfsgid, 0);
+}
+
+/* Where it cannot write to upper or work, the kernel mounts read-only and only says so in its log. */
+static int check_writable(int mnt, struct cb_err **err)
+{
+	struct statvfs st;
+
+	if (fstatvfs(mnt, &st) == 0 && !(st.f_flag & ST_RDONLY))
+		return mnt;
+	close(mnt);
+	return cb_err_set(err, CB_ERR_UNSUPPORTED, "the kernel mounted the overlay read-only");
+}
+
+int cb_overlay_mount(const struct cb_overlay_env *env, int stub, const int *layers, size_t n_layers, int upper,
+	int work, unsigned int attr, struct cb_err **err)
+{
+	__attribute__((cleanup(parts_done))) struct parts parts = { .upper = -1, .work = -1, .mapped = -1 };
+	int r;
+
+	if (n_layers > CB_RUN_LAYERS_MAX)
+		return cb_err_set(err, CB_ERR_LIMIT, "%zu layers: the kernel's overlay takes at most %d", n_layers,
+			CB_RUN_LAYERS_MAX);
+	/* An overlay needs two directories; the stub alone is as good as its merged view. */
+	if (!n_layers && upper < 0)
+		return cb_overlay_clone(
+			&(struct cb_overlay_env){ .userns_fd = -1 }, stub, attr | MOUNT_ATTR_RDONLY, err);
+
+	r = parts_make(env, stub, layers, n_layers, upper, work, &parts, err);
+	if (r < 0)
+		return r;
+	if (env->userns_fd >= 0) {
+		r = become_mapped_root(env->root_id, err);
+		if (r < 0) {
+			become_real_root();
+			return r;
+		}
+	}
+	const struct cb_overlay_parts view = { parts.lower, parts.n_lower, parts.upper, parts.work };
+	if (env->api == CB_OVERLAY_MOUNT)
+		r = cb_overlay_mount_legacy(env, &view, attr, err);
+	else
+		r = cb_overlay_mount_new(env, &view, attr, err);
+	if (env->userns_fd >= 0)
+		become_real_root();
+	return r < 0 || upper < 0 ? r : check_writable(r, err);
+}
+
+int cb_overlay_clean_work(int work, struct cb_err **err)
+{
+	cleanup_close int dir = openat(work, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (dir < 0)
+		return cb_err_errno(err, errno, "open work directory");
+	/* As an ordinary user of one id, mode 000 would stop us; nobody else looks at it now. */
+	(void)fchmodat(dir, "work", 0700, 0);
+	static const char *const names[] = { "work", "index" };
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		struct stat st;
+		if (fstatat(dir, names[i], &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		int r = cb_path_remove_tree(dir, names[i], err);
+		if (r < 0)
+			return cb_err_wrap(err, r, "empty work directory");
+	}
+	return 0;
+}

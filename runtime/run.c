@@ -1,0 +1,236 @@
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "base/timefmt.h"
+#include "runtime/channel.h"
+#include "runtime/kernel.h"
+#include "runtime/run_spec.h"
+#include "runtime/sandbox.h"
+
+struct cb_run {
+	struct cb_sandbox_handle sandbox;
+	int upper_fd, work_fd; /* borrowed */
+	uint64_t started;
+	atomic_bool killed;
+	bool reports_end;
+	struct cb_strv created, warnings;
+	struct cb_err *error; /* the first that the sandbox reported */
+};
+
+static void run_free(struct cb_run *run)
+{
+	cb_sandbox_handle_done(&run->sandbox);
+	cb_strv_done(&run->created);
+	cb_strv_done(&run->warnings);
+	cb_err_free(run->error);
+	free(run);
+}
+
+void cb_run_result_done(struct cb_run_result *result)
+{
+	cb_strv_done(&result->warnings);
+}
+
+int cb_run_fd(const struct cb_run *run)
+{
+	return run->sandbox.status;
+}
+
+/* One report of the sandbox; sets reports_end at the end. */
+static void take_report(struct cb_run *run)
+{
+	struct cb_report_head head = { 0 };
+	char text[CB_REPORT_MAX];
+	cleanup_err struct cb_err *err = NULL;
+	int r = cb_report_read(run->sandbox.sock, &head, text, sizeof(text), &err);
+
+	if (r != 0) {
+		run->reports_end = true;
+		if (r < 0 && !run->error)
+			run->error = CB_TAKE_PTR(err);
+	} else if (head.kind == CB_REPORT_ERROR && !run->error) {
+		(void)cb_err_errno(&run->error, head.errnum, "%s", text);
+	} else if (head.kind == CB_REPORT_WARNING) {
+		cb_strv_add(&run->warnings, text);
+	} else if (head.kind == CB_REPORT_CREATED) {
+		cb_strv_add(&run->created, text);
+	}
+}
+
+int cb_runtime_start(
+	struct cb_runtime *runtime, const struct cb_run_spec *spec, struct cb_run **ret, struct cb_err **err)
+{
+	struct cb_spec_message msg = { .n_fds = 0 };
+	unsigned int kind = (spec->network == CB_RUN_NETWORK_NONE ? CB_SANDBOX_NETNS : 0) |
+			    (spec->insecure ? CB_SANDBOX_INSECURE : 0);
+	struct cb_run *run;
+	int r;
+
+	uint64_t started = cb_time_mono();
+	r = cb_spec_message_make(runtime, spec, &msg, err);
+	if (r < 0)
+		return r;
+	run = cb_new0(struct cb_run);
+	run->sandbox = (struct cb_sandbox_handle){ .sock = -EBADF, .status = -EBADF, .pidfd = -EBADF };
+	run->upper_fd = spec->upper_fd;
+	run->work_fd = spec->work_fd;
+	run->started = started;
+	r = cb_runtime_take_sandbox(runtime, kind, &run->sandbox, err);
+	if (r == 0) {
+		const struct cb_spec_head head = { .wire_len = msg.wire_len };
+		/* A sandbox that died while it was prepared has said why: wait tells. */
+		if (cb_channel_send(run->sandbox.sock, &head, sizeof(head), msg.fds, msg.n_fds) < 0 && errno != EPIPE)
+			r = cb_err_errno(err, errno, "start the container");
+	}
+	cb_spec_message_done(&msg);
+	if (r < 0) {
+		run_free(run);
+		return r;
+	}
+	*ret = run;
+	return 0;
+}
+
+/* The pid of the run, in our pid namespace, or 0 when it is gone. */
+static pid_t pid_of(const struct cb_run *run)
+{
+	char path[64];
+	cleanup_buf struct cb_buf text = { 0 };
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", run->sandbox.pidfd);
+	if (cb_file_read_at(AT_FDCWD, path, 4096, &text, NULL) < 0)
+		return 0;
+	const char *at = strstr(cb_buf_str(&text), "\nPid:");
+	return at ? (pid_t)strtol(at + 5, NULL, 10) : 0;
+}
+
+/* The first process of a pid namespace does not get signals that it does not handle: no use to wait then. */
+static bool listens_to(const struct cb_run *run, int sig)
+{
+	char path[64];
+	cleanup_buf struct cb_buf text = { 0 };
+	pid_t pid = pid_of(run);
+
+	if (pid <= 0)
+		return false;
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	if (cb_file_read_at(AT_FDCWD, path, 65536, &text, NULL) < 0)
+		return false;
+	const char *at = strstr(cb_buf_str(&text), "\nSigCgt:");
+	return at && (strtoull(at + 8, NULL, 16) >> (sig - 1)) & 1;
+}
+
+void cb_runtime_kill(struct cb_run *run, int grace_ms)
+{
+	struct pollfd pfd = { .fd = run->sandbox.pidfd, .events = POLLIN };
+
+	atomic_store(&run->killed, true);
+	if (grace_ms > 0 && listens_to(run, SIGTERM) && cb_sys_pidfd_send_signal(run->sandbox.pidfd, SIGTERM) == 0) {
+		int r;
+		do
+			r = poll(&pfd, 1, grace_ms);
+		while (r < 0 && errno == EINTR);
+		if (r > 0)
+			return;
+	}
+	(void)cb_sys_pidfd_send_signal(run->sandbox.pidfd, SIGKILL);
+}
+
+/* Until the zygote says that it is gone: it reaps it only after its whole pid namespace. */
+static int wait_end(struct cb_run *run, const struct cb_cancel *cancel, int grace_ms, struct cb_sandbox_exit *ret,
+	struct cb_err **err)
+{
+	struct pollfd fds[3] = {
+		{ .fd = run->sandbox.status, .events = POLLIN },
+		{ .fd = run->sandbox.sock, .events = POLLIN },
+		{ .fd = cb_cancel_fd(cancel), .events = POLLIN },
+	};
+
+	for (;;) {
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0) {
+			if (errno == EINTR)
+				continue;
+			return cb_err_errno(err, errno, "wait for the container");
+		}
+		if (fds[1].revents)
+			take_report(run);
+		if (run->reports_end)
+			fds[1].fd = -1;
+		if (fds[2].revents) {
+			fds[2].fd = -1;
+			cb_runtime_kill(run, grace_ms);
+		}
+		if (!fds[0].revents)
+			continue;
+		if (cb_fd_read_full(run->sandbox.status, ret, sizeof(*ret)) != (ssize_t)sizeof(*ret))
+			return cb_err_set(err, CB_ERR_INTERNAL, "the container helper ended unexpectedly");
+		while (!run->reports_end)
+			take_report(run);
+		return 0;
+	}
+}
+
+/* Mount targets that had to be made in the image, deepest first, if they are still as they were: empty. */
+static void remove_created(const struct cb_run *run)
+{
+	if (run->upper_fd < 0)
+		return;
+	for (size_t i = run->created.n; i-- > 0;) {
+		const char *path = run->created.v[i];
+		cleanup_free char *parent = cb_path_dir(path);
+		cleanup_close int dir = cb_path_open_beneath(
+			run->upper_fd, strcmp(parent, "/") == 0 ? "." : parent + 1, O_PATH | O_DIRECTORY, 0);
+		struct stat st;
+		if (dir < 0 || fstatat(dir, cb_path_base(path), &st, AT_SYMLINK_NOFOLLOW) < 0)
+			continue;
+		if (S_ISDIR(st.st_mode))
+			(void)unlinkat(dir, cb_path_base(path), AT_REMOVEDIR);
+		else if (S_ISREG(st.st_mode) && st.st_size == 0)
+			(void)unlinkat(dir, cb_path_base(path), 0);
+	}
+}
+
+static void fill_result(struct cb_run *run, const struct cb_sandbox_exit *end, struct cb_run_result *ret)
+{
+	*ret = (struct cb_run_result){
+		.signal = WIFSIGNALED(end->wait_status) ? WTERMSIG(end->wait_status) : 0,
+		.killed = atomic_load(&run->killed),
+		.duration_ns = cb_time_mono() - run->started,
+		.user_ns = end->user_ns,
+		.system_ns = end->system_ns,
+		.max_rss = end->max_rss,
+		.warnings = run->warnings,
+	};
+	ret->status = ret->signal ? 128 + ret->signal : WEXITSTATUS(end->wait_status);
+	run->warnings = (struct cb_strv){ 0 };
+}
+
+int cb_runtime_wait(struct cb_run *run, const struct cb_cancel *cancel, int grace_ms, struct cb_run_result *ret,
+	struct cb_err **err)
+{
+	struct cb_sandbox_exit end = { 0 };
+	int r = wait_end(run, cancel, grace_ms, &end, err);
+
+	remove_created(run);
+	if (run->work_fd >= 0) {
+		cleanup_err struct cb_err *why = NULL;
+		if (cb_overlay_clean_work(run->work_fd, &why) < 0)
+			cb_log_debug("%s", cb_err_msg(why));
+	}
+	if (r == 0 && run->error && !atomic_load(&run->killed))
+		r = cb_err_wrap(err, cb_err_move(err, CB_TAKE_PTR(run->error)), "start the container");
+	if (r == 0)
+		fill_result(run, &end, ret);
+	run_free(run);
+	return r;
+}

@@ -1,0 +1,361 @@
+#include "runtime/runtime.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/path.h"
+#include "runtime/channel.h"
+#include "runtime/entry.h"
+#include "runtime/kernel.h"
+#include "runtime/runtime_private.h"
+#include "runtime/sandbox.h"
+
+const char *cb_isolation_name(enum cb_isolation isolation)
+{
+	static const char *const names[] = { "auto", "root+userns", "root", "ranges", "single" };
+
+	return names[isolation];
+}
+
+int cb_report_read(int sock, struct cb_report_head *head, char *text, size_t size, struct cb_err **err)
+{
+	char msg[CB_REPORT_MAX];
+	ssize_t n = cb_channel_recv(sock, msg, sizeof(msg), NULL, NULL);
+
+	if (n == 0 || (n < 0 && errno == ECONNRESET))
+		return 1;
+	if (n < 0)
+		return cb_err_errno(err, errno, "hear from the container");
+	if ((size_t)n < sizeof(*head))
+		return cb_err_set(err, CB_ERR_INTERNAL, "short report from the container");
+	memcpy(head, msg, sizeof(*head));
+	snprintf(text, size, "%.*s", (int)((size_t)n - sizeof(*head)), msg + sizeof(*head));
+	return 0;
+}
+
+/* The first sandbox must be able to mount everything; only then the rung holds. */
+static int try_sandbox(struct cb_runtime *rt, struct cb_err **err)
+{
+	struct cb_sandbox_handle handle;
+	struct cb_report_head head = { 0 };
+	char text[CB_REPORT_MAX];
+	int r;
+
+	r = cb_zygote_request(&rt->zygote, CB_SANDBOX_PLAIN, err);
+	if (r == 0)
+		r = cb_zygote_receive(&rt->zygote, &handle, err);
+	if (r < 0)
+		return r;
+	r = cb_report_read(handle.sock, &head, text, sizeof(text), err);
+	if (r == 0 && head.kind == CB_REPORT_ERROR)
+		r = cb_err_errno(err, head.errnum, "%s", text);
+	else if (r == 1)
+		r = cb_err_set(err, CB_ERR_INTERNAL, "the first container ended at once");
+	if (r < 0) {
+		cb_sandbox_handle_done(&handle);
+		return r;
+	}
+	rt->idle[rt->n_idle++] = handle;
+	return 0;
+}
+
+static int try_stub(struct cb_runtime *rt, bool on_disk, struct cb_err **err)
+{
+	char name[32];
+
+	if (rt->stub >= 0)
+		close(rt->stub);
+	snprintf(name, sizeof(name), "stub-%d", (int)getpid());
+	rt->stub_on_disk = on_disk;
+	rt->stub = on_disk ? cb_stub_new_on_disk(&rt->overlay, name, err) : cb_stub_new(&rt->overlay, NULL, 0, err);
+	if (rt->stub < 0)
+		return rt->stub;
+	cb_closep(&rt->stub_empty);
+	/* On disk, the inside of an empty target is as empty as a directory can be. */
+	rt->stub_empty = on_disk ? openat(rt->stub, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC)
+				 : cb_stub_new_empty(&rt->overlay, err);
+	return rt->stub_empty < 0 ? rt->stub_empty : 0;
+}
+
+/* One overlay like those to come: two directories of the store's file system below @dir. */
+static int try_overlay(struct cb_runtime *rt, int dir, struct cb_err **err)
+{
+	static const char *const names[] = { "lower", "fs", "work" };
+	int fds[3] = { -EBADF, -EBADF, -EBADF }, r = 0;
+
+	for (size_t i = 0; r == 0 && i < 3; i++) {
+		fds[i] = mkdirat(dir, names[i], 0755) < 0 && errno != EEXIST
+				 ? -1
+				 : openat(dir, names[i], O_PATH | O_DIRECTORY | O_CLOEXEC);
+		if (fds[i] < 0)
+			r = cb_err_errno(err, errno, "create trial directory");
+	}
+	if (r == 0)
+		r = cb_overlay_mount(&rt->overlay, rt->stub, fds, 1, fds[1], fds[2], MOUNT_ATTR_NODEV, err);
+	if (r >= 0) {
+		close(r);
+		r = 0;
+	}
+	for (size_t i = 0; i < 3; i++)
+		cb_closep(&fds[i]);
+	return r;
+}
+
+static int choose_api(struct cb_runtime *rt, enum cb_overlay_api want, int dir, struct cb_err **err)
+{
+	int r = -1;
+
+	for (int api = CB_OVERLAY_FDS; api <= CB_OVERLAY_MOUNT; api++) {
+		if (want != CB_OVERLAY_AUTO && want != (enum cb_overlay_api)api)
+			continue;
+		rt->overlay.api = (enum cb_overlay_api)api;
+		for (int on_disk = 0; on_disk < 2; on_disk++) {
+			/* A directory of the host has no owner inside an idmapped overlay. */
+			if (on_disk && rt->overlay.userns_fd >= 0)
+				continue;
+			cleanup_err struct cb_err *why = NULL;
+			r = try_stub(rt, on_disk != 0, &why);
+			if (r == 0)
+				r = try_overlay(rt, dir, &why);
+			if (r == 0) {
+				rt->info.overlay_api = rt->overlay.api;
+				return 0;
+			}
+			cb_log_debug("overlay api %d: %s", api, cb_err_msg(why));
+			/* The first way is the one that should work, so its failure is the one to tell. */
+			if (!*err)
+				cb_err_move(err, CB_TAKE_PTR(why));
+		}
+	}
+	return r;
+}
+
+static int probe_overlay(struct cb_runtime *rt, enum cb_overlay_api want, struct cb_err **err)
+{
+	cleanup_err struct cb_err *why = NULL;
+	char name[32];
+	int r;
+
+	snprintf(name, sizeof(name), "trial-%d", (int)getpid());
+	if (mkdirat(rt->overlay.scratch_fd, name, 0700) < 0 && errno != EEXIST)
+		return cb_err_errno(err, errno, "create trial directory");
+	cleanup_close int dir = openat(rt->overlay.scratch_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (dir < 0)
+		return cb_err_errno(err, errno, "open trial directory");
+	r = choose_api(rt, want, dir, &why);
+	cleanup_close int work = openat(dir, "work", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (work >= 0)
+		(void)cb_overlay_clean_work(work, NULL);
+	(void)cb_path_remove_tree(rt->overlay.scratch_fd, name, NULL);
+	return r < 0 ? cb_err_move(err, CB_TAKE_PTR(why)) : 0;
+}
+
+static void undo_rung(struct cb_runtime *rt)
+{
+	for (size_t i = 0; i < rt->n_idle; i++)
+		cb_sandbox_handle_done(&rt->idle[i]);
+	rt->n_idle = rt->n_pending = 0;
+	cb_zygote_stop(&rt->zygote);
+	cb_closep(&rt->stub);
+	cb_closep(&rt->stub_empty);
+	rt->stub = rt->stub_empty = -EBADF;
+	if (rt->stub_on_disk) {
+		char name[32];
+		snprintf(name, sizeof(name), "stub-%d", (int)getpid());
+		(void)cb_path_remove_tree(rt->overlay.scratch_fd, name, NULL);
+		rt->stub_on_disk = false;
+	}
+}
+
+static int try_rung(struct cb_runtime *rt, enum cb_isolation isolation, enum cb_overlay_api api, struct cb_err **err)
+{
+	bool userns = isolation == CB_ISOLATION_ROOT_USERNS;
+	int r;
+
+	r = cb_zygote_start(userns, &rt->zygote, err);
+	if (r < 0)
+		return r;
+	rt->overlay.userns_fd = userns ? rt->zygote.userns_fd : -1;
+	rt->overlay.root_id = CB_USERNS_ROOT_ID;
+	r = probe_overlay(rt, api, err);
+	if (r == 0)
+		r = try_sandbox(rt, err);
+	if (r < 0)
+		undo_rung(rt);
+	return r;
+}
+
+/* What this process cannot be any more, since cb_runtime_enter decided who we are. */
+static const char *ruled_out(const struct cb_runtime *rt, enum cb_isolation isolation)
+{
+	const struct cb_entry *entry = cb_entry_get();
+
+	if (isolation == entry->isolation)
+		return NULL;
+	if (isolation == CB_ISOLATION_ROOT_USERNS && entry->isolation == CB_ISOLATION_ROOT)
+		return rt->overlay.trusted ? NULL : "root of a user namespace cannot map owners of layers once more";
+	if (entry->isolation == CB_ISOLATION_ROOT)
+		return "not needed: started as root";
+	if (isolation == CB_ISOLATION_RANGES)
+		return entry->ranges_reason;
+	if (isolation == CB_ISOLATION_SINGLE)
+		return "not needed: there are id ranges";
+	return "not started as root with CAP_SYS_ADMIN";
+}
+
+static int choose_rung(struct cb_runtime *rt, const struct cb_runtime_options *options, struct cb_err **err)
+{
+	cleanup_err struct cb_err *first = NULL;
+
+	for (size_t i = 0; i < CB_RUNTIME_RUNGS; i++) {
+		struct cb_runtime_rung *rung = &rt->info.rungs[i];
+		enum cb_isolation isolation = CB_ISOLATION_ROOT_USERNS + (enum cb_isolation)i;
+		const char *out = ruled_out(rt, isolation);
+		cleanup_err struct cb_err *why = NULL;
+
+		rung->isolation = isolation;
+		if (rt->info.isolation != CB_ISOLATION_AUTO)
+			out = "not tried: a better one works";
+		else if (!out && options->isolation != CB_ISOLATION_AUTO && options->isolation != isolation)
+			out = "not tried: another one was asked for";
+		if (out) {
+			rung->errnum = isolation == CB_ISOLATION_RANGES ? cb_entry_get()->ranges_errnum : 0;
+			rung->reason = cb_xstrdup(out);
+			continue;
+		}
+		int r = try_rung(rt, isolation, options->overlay_api, &why);
+		rung->works = rung->chosen = r == 0;
+		rung->errnum = why ? why->errnum : 0;
+		rung->reason = cb_xstrdup(why ? cb_err_msg(why) : "");
+		if (r == 0)
+			rt->info.isolation = isolation;
+		else if (!first)
+			first = CB_TAKE_PTR(why);
+	}
+	if (rt->info.isolation != CB_ISOLATION_AUTO)
+		return 0;
+	if (first)
+		return cb_err_wrap(err, cb_err_move(err, CB_TAKE_PTR(first)), "containers cannot be made here");
+	return cb_err_set(err, CB_ERR_UNSUPPORTED, "isolation %s: %s", cb_isolation_name(options->isolation),
+		rt->info.rungs[options->isolation - CB_ISOLATION_ROOT_USERNS].reason);
+}
+
+static void add_warnings(struct cb_runtime *rt)
+{
+	if (rt->info.isolation == CB_ISOLATION_SINGLE)
+		cb_strv_addf(&rt->info.warnings,
+			"steps have one user id only (%s): changing owners fails inside; add ranges to /etc/subuid and "
+			"/etc/subgid for more",
+			cb_entry_get()->ranges_reason);
+	else if (rt->info.isolation == CB_ISOLATION_ROOT && rt->overlay.trusted && *rt->info.rungs[0].reason &&
+		 rt->info.rungs[0].errnum)
+		cb_strv_addf(&rt->info.warnings, "steps run as real root, without a user namespace: %s",
+			rt->info.rungs[0].reason);
+}
+
+int cb_runtime_open(const struct cb_runtime_options *options, struct cb_runtime **ret, struct cb_err **err)
+{
+	struct cb_runtime *rt;
+	int r;
+
+	if (!cb_entry_get()->entered)
+		return cb_err_set(err, CB_ERR_INTERNAL, "cb_runtime_enter was not called");
+	rt = cb_new0(struct cb_runtime);
+	rt->overlay = (struct cb_overlay_env){ .userns_fd = -1, .scratch_fd = options->scratch_fd };
+	rt->overlay.trusted = rt->info.trusted_xattrs = cb_runtime_trusted_xattrs();
+	rt->stub = rt->stub_empty = -EBADF;
+	rt->zygote = (struct cb_zygote){ .sock = -EBADF, .userns_fd = -EBADF };
+	rt->no_prepare = options->no_prepare;
+	pthread_mutex_init(&rt->lock, NULL);
+	r = choose_rung(rt, options, err);
+	if (r < 0) {
+		cb_runtime_close(rt);
+		return r;
+	}
+	add_warnings(rt);
+	*ret = rt;
+	return 0;
+}
+
+struct cb_runtime *cb_runtime_close(struct cb_runtime *rt)
+{
+	if (!rt)
+		return NULL;
+	undo_rung(rt);
+	for (size_t i = 0; i < CB_RUNTIME_RUNGS; i++)
+		free(rt->info.rungs[i].reason);
+	cb_strv_done(&rt->info.warnings);
+	pthread_mutex_destroy(&rt->lock);
+	free(rt);
+	return NULL;
+}
+
+const struct cb_runtime_info *cb_runtime_info(const struct cb_runtime *runtime)
+{
+	return &runtime->info;
+}
+
+static bool take_idle(struct cb_runtime *rt, unsigned int kind, struct cb_sandbox_handle *ret)
+{
+	for (size_t i = 0; i < rt->n_idle; i++) {
+		if (rt->idle[i].kind != kind)
+			continue;
+		*ret = rt->idle[i];
+		rt->idle[i] = rt->idle[--rt->n_idle];
+		return true;
+	}
+	return false;
+}
+
+static int receive_one(struct cb_runtime *rt, struct cb_err **err)
+{
+	struct cb_sandbox_handle handle;
+
+	rt->n_pending--;
+	int r = cb_zygote_receive(&rt->zygote, &handle, err);
+	if (r < 0)
+		return r;
+	if (rt->n_idle == CB_IDLE_MAX)
+		cb_sandbox_handle_done(&rt->idle[--rt->n_idle]);
+	rt->idle[rt->n_idle++] = handle;
+	return 0;
+}
+
+static int ask_for(struct cb_runtime *rt, unsigned int kind, struct cb_err **err)
+{
+	int r = cb_zygote_request(&rt->zygote, kind, err);
+
+	rt->n_pending += r == 0;
+	return r;
+}
+
+static int take_locked(struct cb_runtime *rt, unsigned int kind, struct cb_sandbox_handle *ret, struct cb_err **err)
+{
+	int r = 0;
+
+	while (r == 0 && !take_idle(rt, kind, ret)) {
+		if (!rt->n_pending)
+			r = ask_for(rt, kind, err);
+		if (r == 0)
+			r = receive_one(rt, err);
+	}
+	/* The next step will most likely want the same. */
+	if (r == 0 && !rt->no_prepare && !rt->n_pending && rt->n_idle < CB_IDLE_MAX)
+		r = ask_for(rt, kind, err);
+	return r;
+}
+
+int cb_runtime_take_sandbox(
+	struct cb_runtime *runtime, unsigned int kind, struct cb_sandbox_handle *ret, struct cb_err **err)
+{
+	pthread_mutex_lock(&runtime->lock);
+	int r = take_locked(runtime, kind, ret, err);
+	pthread_mutex_unlock(&runtime->lock);
+	return r;
+}

@@ -1,0 +1,38 @@
+/*
+ * The open runtime, shared by runtime.c and run.c.
+ */
+#ifndef CB_RUNTIME_PRIVATE_H
+#define CB_RUNTIME_PRIVATE_H
+
+#include <pthread.h>
+
+#include "runtime/overlay.h"
+#include "runtime/runtime.h"
+#include "runtime/zygote.h"
+
+#define CB_IDLE_MAX 4
+
+struct cb_runtime {
+	struct cb_runtime_info info;
+	struct cb_overlay_env overlay;
+	int stub;       /* the lowest layer of every root */
+	int stub_empty; /* the lowest layer of other chains */
+	bool stub_on_disk;
+	bool no_prepare;
+
+	pthread_mutex_t lock; /* of what follows */
+	struct cb_zygote zygote;
+	struct cb_sandbox_handle idle[CB_IDLE_MAX];
+	size_t n_idle, n_pending; /* pending: asked for, not yet received */
+};
+
+/** Gives a waiting sandbox of @kind, and asks for the next. Any thread. */
+int cb_runtime_take_sandbox(
+	struct cb_runtime *runtime, unsigned int kind, struct cb_sandbox_handle *ret, struct cb_err **err);
+
+struct cb_report_head;
+
+/** Reads one report. 0 and the text (NUL-terminated) in @text, 1 at the end, or a failure. */
+int cb_report_read(int sock, struct cb_report_head *head, char *text, size_t size, struct cb_err **err);
+
+#endif

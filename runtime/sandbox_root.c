@@ -1,0 +1,230 @@
+/*
+ * The root of one run: overlay, staged file systems, generated files and --mounts put together, then pivoted into.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+
+#include "base/fd.h"
+#include "base/path.h"
+#include "runtime/kernel.h"
+#include "runtime/sandbox.h"
+
+/* By its real name, which links of the image may have made another one. */
+static void report_created(const struct cb_sandbox *sb, int dir, const char *name)
+{
+	char link[32], path[PATH_MAX];
+	const size_t root = strlen(CB_STAGE_ROOT);
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
+	ssize_t n = readlink(link, path, sizeof(path) - 1);
+	if (n < (ssize_t)root)
+		return;
+	path[n] = '\0';
+	if (strncmp(path, CB_STAGE_ROOT, root) == 0)
+		cb_sandbox_report(sb, CB_REPORT_CREATED, 0, "%s/%s", path + root, name);
+}
+
+/* mkdir -p (and an empty file) inside the image, said to the owner so that it is taken away again. */
+static int create_target(const struct cb_sandbox *sb, int root, const char *path, bool dir)
+{
+	char prefix[PATH_MAX];
+	size_t len = strlen(path);
+
+	if (len >= sizeof(prefix)) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	for (size_t i = 1; i <= len; i++) {
+		if (path[i] != '/' && path[i] != '\0')
+			continue;
+		memcpy(prefix, path, i);
+		prefix[i] = '\0';
+		bool last = i == len;
+		cleanup_close int there = cb_path_open_in_root(root, prefix, O_PATH | (last ? 0 : O_DIRECTORY), 0);
+		if (there >= 0)
+			continue;
+		if (errno != ENOENT)
+			return -1;
+		cleanup_free char *parent = cb_path_dir(prefix);
+		cleanup_close int up = cb_path_open_in_root(root, parent, O_PATH | O_DIRECTORY, 0);
+		if (up < 0)
+			return -1;
+		const char *base = strrchr(prefix, '/') + 1;
+		if (!last || dir) {
+			if (mkdirat(up, base, 0755) < 0)
+				return -1;
+		} else {
+			cleanup_close int fd = openat(up, base, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+			if (fd < 0)
+				return -1;
+		}
+		report_created(sb, up, base);
+	}
+	return cb_path_open_in_root(root, path, O_PATH, 0);
+}
+
+static int target_open(const struct cb_sandbox *sb, int root, const char *path, bool dir)
+{
+	int fd = cb_path_open_in_root(root, path, O_PATH, 0);
+
+	if (fd < 0 && errno == ENOENT)
+		fd = create_target(sb, root, path, dir);
+	if (fd < 0)
+		cb_sandbox_fail(sb, errno, "open mount target %s", path);
+	return fd;
+}
+
+/* For /proc, /sys and /dev: exactly these names, no link of the image leads elsewhere. */
+static void move_system(const struct cb_sandbox *sb, int root, const char *staged, const char *name)
+{
+	cleanup_close int target = cb_path_open_beneath(root, name, O_PATH | O_NOFOLLOW, 0);
+	struct stat st;
+
+	if (target < 0 && errno == ENOENT) {
+		char path[16];
+		snprintf(path, sizeof(path), "/%s", name);
+		target = create_target(sb, root, path, true);
+	}
+	if (target < 0 || fstat(target, &st) < 0)
+		cb_sandbox_fail(sb, errno, "open /%s of the image", name);
+	if (!S_ISDIR(st.st_mode))
+		cb_sandbox_fail(sb, ENOTDIR, "/%s of the image", name);
+	if (cb_sys_move_mount(AT_FDCWD, staged, target, "", MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		cb_sandbox_fail(sb, errno, "mount /%s", name);
+}
+
+static int new_tmpfs(const struct cb_sandbox_mount *m, unsigned int attr)
+{
+	cleanup_close int fs = cb_sys_fsopen("tmpfs");
+	char size[32], mode[16], uid[16], gid[16];
+
+	snprintf(size, sizeof(size), "%llu", (unsigned long long)m->size);
+	snprintf(mode, sizeof(mode), "%o", (unsigned int)m->mode);
+	snprintf(uid, sizeof(uid), "%u", (unsigned int)m->uid);
+	snprintf(gid, sizeof(gid), "%u", (unsigned int)m->gid);
+	if (fs < 0 || cb_sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", "tmpfs", 0) < 0 ||
+		(m->size && cb_sys_fsconfig(fs, FSCONFIG_SET_STRING, "size", size, 0) < 0) ||
+		cb_sys_fsconfig(fs, FSCONFIG_SET_STRING, "mode", mode, 0) < 0 ||
+		cb_sys_fsconfig(fs, FSCONFIG_SET_STRING, "uid", uid, 0) < 0 ||
+		cb_sys_fsconfig(fs, FSCONFIG_SET_STRING, "gid", gid, 0) < 0 ||
+		cb_sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -1;
+	return cb_sys_fsmount(fs, attr);
+}
+
+/* Contents live on a tmpfs of this sandbox that only exists in memory and in this mount namespace. */
+static void mount_files(struct cb_sandbox *sb)
+{
+	const struct cb_sandbox_mount m = { .mode = 0755 };
+	cleanup_close int mnt = -EBADF;
+
+	if (sb->mounted_files)
+		return;
+	mnt = new_tmpfs(&m, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+	if (mnt < 0 || cb_sys_move_mount(mnt, "", AT_FDCWD, CB_STAGE_FILES, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		cb_sandbox_fail(sb, errno, "mount tmpfs for files");
+	sb->mounted_files = true;
+}
+
+static int new_file(struct cb_sandbox *sb, const struct cb_sandbox_mount *m, size_t index)
+{
+	char path[64];
+
+	mount_files(sb);
+	snprintf(path, sizeof(path), CB_STAGE_FILES "/%zu", index);
+	cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd < 0 || cb_fd_write_all(fd, m->data, m->len) < 0 || fchown(fd, m->uid, m->gid) < 0 ||
+		fchmod(fd, m->mode) < 0)
+		return -1;
+	cleanup_close int clone = cb_sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE);
+	struct mount_attr set = { .attr_set = (m->readonly ? MOUNT_ATTR_RDONLY : 0) };
+	if (clone < 0 || (set.attr_set && cb_sys_mount_setattr(clone, "", AT_EMPTY_PATH, &set) < 0))
+		return -1;
+	return CB_TAKE_FD(clone);
+}
+
+/* The part @sub of a detached tree. It is attached for a moment: older kernels cannot copy out of a detached one. */
+static int part_of(const struct cb_sandbox *sb, const struct cb_sandbox_mount *m)
+{
+	if (cb_sys_move_mount(m->fd, "", AT_FDCWD, CB_STAGE_CHAIN, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		cb_sandbox_fail(sb, errno, "attach source of %s", m->target);
+	cleanup_close int top = open(CB_STAGE_CHAIN, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	cleanup_close int part = top < 0 ? -1 : cb_path_open_in_root(top, m->sub, O_PATH, 0);
+	if (part < 0)
+		cb_sandbox_fail(sb, errno, "source %s of mount %s", m->sub, m->target);
+	int clone = cb_sys_open_tree(part, "", OPEN_TREE_CLONE | AT_EMPTY_PATH);
+	if (clone < 0)
+		cb_sandbox_fail(sb, errno, "clone source of %s", m->target);
+	(void)umount2(CB_STAGE_CHAIN, MNT_DETACH);
+	return clone;
+}
+
+static void add_mount(struct cb_sandbox *sb, int root, const struct cb_sandbox_mount *m, size_t index)
+{
+	cleanup_close int source = -EBADF;
+	struct stat st;
+
+	switch (m->kind) {
+	case CB_RUN_MOUNT_TMPFS:
+		source = new_tmpfs(m, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (m->readonly ? MOUNT_ATTR_RDONLY : 0));
+		break;
+	case CB_RUN_MOUNT_FILE:
+		source = new_file(sb, m, index);
+		break;
+	case CB_RUN_MOUNT_CHAIN:
+	case CB_RUN_MOUNT_BIND:
+		source = m->sub ? part_of(sb, m) : m->fd;
+		break;
+	}
+	if (source < 0 || fstat(source, &st) < 0)
+		cb_sandbox_fail(sb, errno, "make mount %s", m->target);
+	cleanup_close int target = target_open(sb, root, m->target, S_ISDIR(st.st_mode));
+	if (cb_sys_move_mount(source, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
+		cb_sandbox_fail(sb, errno, "mount on %s", m->target);
+}
+
+static void resize_shm(const struct cb_sandbox *sb, uint64_t size)
+{
+	char options[64];
+
+	snprintf(options, sizeof(options), "size=%llu,mode=1777", (unsigned long long)size);
+	if (mount(NULL, CB_STAGE_DEV "/shm", NULL, MS_REMOUNT | MS_NOSUID | MS_NODEV | MS_NOEXEC, options) < 0)
+		cb_sandbox_fail(sb, errno, "set the size of /dev/shm");
+}
+
+static void pivot(const struct cb_sandbox *sb)
+{
+	char cwd[8];
+
+	if (chdir(CB_STAGE_ROOT) < 0 || cb_sys_pivot_root(".", ".") < 0 || umount2(".", MNT_DETACH) < 0)
+		cb_sandbox_fail(sb, errno, "pivot_root");
+	/* "(unreachable)" would mean that we are still somewhere else. */
+	if (chdir("/") < 0 || !getcwd(cwd, sizeof(cwd)) || strcmp(cwd, "/") != 0)
+		cb_sandbox_fail(sb, errno, "enter the root");
+}
+
+void cb_sandbox_assemble(struct cb_sandbox *sb, const struct cb_sandbox_spec *spec)
+{
+	if (cb_sys_move_mount(spec->root_fd, "", AT_FDCWD, CB_STAGE_ROOT, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+		cb_sandbox_fail(sb, errno, "attach the root");
+	close(spec->root_fd);
+	cleanup_close int root = open(CB_STAGE_ROOT, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		cb_sandbox_fail(sb, errno, "open the root");
+
+	if (spec->shm_size)
+		resize_shm(sb, spec->shm_size);
+	move_system(sb, root, CB_STAGE_PROC, "proc");
+	move_system(sb, root, CB_STAGE_SYS, "sys");
+	move_system(sb, root, CB_STAGE_DEV, "dev");
+	for (size_t i = 0; i < spec->n_mounts; i++)
+		add_mount(sb, root, &spec->mounts[i], i);
+	if (sethostname(spec->hostname, strlen(spec->hostname)) < 0)
+		cb_sandbox_fail(sb, errno, "set hostname %s", spec->hostname);
+	pivot(sb);
+}

@@ -1,0 +1,17 @@
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "runtime/sandbox.h"
+
+static const struct sock_filter program[] = {
+#include "runtime/seccomp_table.inc"
+};
+
+int cb_seccomp_load(void)
+{
+	struct sock_fprog prog = { .len = ARRAY_SIZE(program), .filter = (struct sock_filter *)program };
+
+	return (int)syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog);
+}

@@ -1,0 +1,60 @@
+/*
+ * The helper process that makes containers: single-threaded, so that it may fork; with a mount table of a few lines,
+ * so that copying it costs little; first in its pid namespace, so that its end is the end of everything it made.
+ */
+#ifndef CB_RUNTIME_ZYGOTE_H
+#define CB_RUNTIME_ZYGOTE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+/** Kinds of sandboxes differ in what has to be made before the command is known. Or-ed. */
+enum cb_sandbox_kind {
+	CB_SANDBOX_PLAIN = 0,
+	CB_SANDBOX_NETNS = 1,    /* a network namespace of its own, with lo up */
+	CB_SANDBOX_INSECURE = 2, /* nothing masked or read-only */
+	CB_SANDBOX_KINDS = 4,
+};
+
+struct cb_zygote {
+	pid_t pid;
+	int sock;
+	int userns_fd; /* -1 without a user namespace of its own */
+};
+
+/** A waiting sandbox, as its owner sees it. */
+struct cb_sandbox_handle {
+	unsigned int kind;
+	int sock;   /* takes the spec, gives reports, ends at exec */
+	int status; /* gives a struct cb_sandbox_exit when it is gone */
+	int pidfd;
+};
+
+/** What the zygote writes to the status pipe. */
+struct cb_sandbox_exit {
+	int wait_status;
+	uint64_t user_ns, system_ns, max_rss;
+};
+
+/** First and how many ids of the user namespace that real root gives to its steps: far from any real user. */
+#define CB_USERNS_ROOT_ID 0x80000000U
+#define CB_USERNS_N_IDS 0x7ffe0000U
+
+/**
+ * Forks it, in a user namespace of its own with @userns (needs real root). The calling process must have one thread.
+ * *ret is to be ended with cb_zygote_stop.
+ */
+int cb_zygote_start(bool userns, struct cb_zygote *ret, struct cb_err **err);
+/** Kills it and all its sandboxes, and reaps. Idempotent. */
+void cb_zygote_stop(struct cb_zygote *zygote);
+
+/** Asks for a sandbox; the answer is fetched with cb_zygote_receive, in order. */
+int cb_zygote_request(struct cb_zygote *zygote, unsigned int kind, struct cb_err **err);
+int cb_zygote_receive(struct cb_zygote *zygote, struct cb_sandbox_handle *ret, struct cb_err **err);
+
+void cb_sandbox_handle_done(struct cb_sandbox_handle *handle);
+
+#endif
