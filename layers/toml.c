@@ -204,6 +204,13 @@ static int take_path(struct parser *p, struct cb_strv *path)
 	}
 }
 
+/* Floats, dates and times are recognised by their beginning; nobody asks for their value. */
+static bool is_number(const char *text)
+{
+	text += *text == '+' || *text == '-';
+	return isdigit((unsigned char)*text) || strcmp(text, "inf") == 0 || strcmp(text, "nan") == 0;
+}
+
 /* true, 12, 1_000, 0x1f, 1.5, 1979-05-27: whatever goes on to the next delimiter. */
 static int take_bare(struct parser *p, struct cb_toml_value *v)
 {
@@ -222,7 +229,7 @@ static int take_bare(struct parser *p, struct cb_toml_value *v)
 		v->type = CB_TOML_BOOL;
 	else if (cb_num_i64(text.data, &v->number))
 		v->type = CB_TOML_INT;
-	else if (isdigit((unsigned char)*text.data) || strchr("+-in", *text.data))
+	else if (is_number(text.data))
 		v->type = CB_TOML_OTHER;
 	else
 		return fail(p, "expected a value");
