@@ -199,7 +199,6 @@ static int add_base(struct cb_sources *sources, const struct cb_match_spec *spec
 	struct cb_err **err)
 {
 	CB_CLEANUP(cb_glob_free) struct cb_glob *glob = NULL;
-	cleanup_strv struct cb_strv found = { 0 };
 	struct cb_copy_source *source;
 	int r;
 

@@ -238,13 +238,14 @@ char *cb_ref_format(const struct cb_ref *ref)
 	return format(ref->registry, ref->repository, ref, false);
 }
 
-/* "docker.io/a.b/c" must keep its registry, or it would come back as one of the registry "a.b". */
-static bool looks_registered(const char *repository)
+/* "docker.io/a.b/c" must keep its registry, or it would come back as one of the registry "a.b"; an id would not at all.
+ */
+static bool needs_registry(const char *repository)
 {
 	const char *slash = strchr(repository, '/');
 	cleanup_free char *first = slash ? cb_xstrndup(repository, (size_t)(slash - repository)) : NULL;
 
-	return first && names_registry(first);
+	return (first && names_registry(first)) || is_bare_id(repository);
 }
 
 char *cb_ref_familiar(const struct cb_ref *ref, bool short_tag)
@@ -256,7 +257,7 @@ char *cb_ref_familiar(const struct cb_ref *ref, bool short_tag)
 	/* "library/a/b" must keep its prefix to come back as itself. */
 	if (cb_str_starts(repository, OFFICIAL) && !strchr(repository + strlen(OFFICIAL), '/'))
 		repository += strlen(OFFICIAL);
-	else if (looks_registered(repository))
+	if (needs_registry(repository))
 		return format(ref->registry, repository, ref, short_tag);
 	return format("", repository, ref, short_tag);
 }

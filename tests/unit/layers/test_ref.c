@@ -27,6 +27,7 @@ static const struct {
 	{ "user/app", "docker.io/user/app:latest", "user/app" },
 	{ "docker.io/library/a/b", "docker.io/library/a/b:latest", "library/a/b" },
 	{ "docker.io/a.b/c", "docker.io/a.b/c:latest", "docker.io/a.b/c" },
+	{ "docker.io/" HEX64, "docker.io/library/" HEX64 ":latest", "docker.io/" HEX64 },
 	{ "localhost/app", "localhost/app:latest", "localhost/app" },
 	{ "localhost:5000/app:v1", "localhost:5000/app:v1", "localhost:5000/app:v1" },
 	{ "LOCAL/app", "LOCAL/app:latest", "LOCAL/app" },
