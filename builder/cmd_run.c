@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/path.h"
 #include "builder/command.h"
+#include "builder/help.h"
 #include "builder/report.h"
 #include "builder/settings.h"
 #include "layers/pull.h"
@@ -143,7 +144,7 @@ static int take_option(struct request *request, int id, const char *value, struc
 /* 1 when help was asked for. */
 static int parse(struct request *request, int argc, char **argv, struct cb_err **err)
 {
-	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .table = cb_run_options };
+	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .tables = { cb_run_options } };
 	const struct cb_opt *opt;
 	const char *value;
 	int r;
