@@ -4,7 +4,6 @@
 #include "builder/report.h"
 
 const struct cb_opt cb_graph_options[] = { { 0 } };
-const struct cb_opt cb_run_options[] = { { 0 } };
 
 static int refuse(const char *name)
 {
@@ -26,11 +25,4 @@ int cb_cmd_graph(int argc, char **argv)
 	(void)argc;
 	(void)argv;
 	return refuse("graph");
-}
-
-int cb_cmd_run(int argc, char **argv)
-{
-	(void)argc;
-	(void)argv;
-	return refuse("run");
 }

@@ -147,7 +147,7 @@ static int parse(struct request *request, int argc, char **argv, struct cb_err *
 	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .tables = { cb_run_options } };
 	const struct cb_opt *opt;
 	const char *value;
-	int r;
+	int r = 0;
 
 	while (!request->image && (r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
 		if (!opt) {
@@ -174,8 +174,10 @@ static int open_image(struct container *c, const struct request *request, struct
 	cleanup_free char *root = cb_settings_default_root(request->root, environ);
 	enum cb_store_flavour flavour = cb_runtime_trusted_xattrs() ? CB_STORE_TRUSTED : CB_STORE_USER;
 	const struct cb_registry_options options = { 0 };
+	struct cb_platform platform;
 	int r;
 
+	cb_platform_host(&platform);
 	r = cb_store_open(root, flavour, &c->store, err);
 	if (r < 0)
 		return r;
@@ -189,7 +191,7 @@ static int open_image(struct container *c, const struct request *request, struct
 	if (r < 0)
 		return r;
 	c->puller = cb_puller_new(c->registry, c->store);
-	r = cb_pull_resolve(c->puller, request->image, NULL, 0, canceled, &c->image, err);
+	r = cb_pull_resolve(c->puller, request->image, &platform, 0, canceled, &c->image, err);
 	if (r == 0)
 		r = cb_pull_layers(c->puller, c->image, 0, NULL, NULL, canceled, &c->chain, err);
 	return r;
@@ -311,7 +313,7 @@ static int run_image(const struct request *request, int *ret_status, struct cb_e
 	if (r == 0)
 		r = run(&c, request, &result, err);
 	if (r == 0)
-		*ret_status = result.status;
+		*ret_status = result.killed && signal_seen ? 128 + signal_seen : result.status;
 	cb_run_result_done(&result);
 	container_done(&c);
 	return r;
