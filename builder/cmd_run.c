@@ -41,7 +41,8 @@ const struct cb_opt cb_run_options[] = {
 };
 
 struct request {
-	const char *image, *entrypoint, *user, *workdir, *root;
+	const char *image, *entrypoint, *user, *workdir;
+	const char *root; /* --root as given, then the store's path */
 	struct cb_strv env;
 	enum cb_run_network network;
 	enum cb_isolation isolation;
@@ -171,14 +172,13 @@ static int parse(struct request *request, int argc, char **argv, struct cb_err *
 
 static int open_image(struct container *c, const struct request *request, struct cb_err **err)
 {
-	cleanup_free char *root = cb_settings_default_root(request->root, environ);
 	enum cb_store_flavour flavour = cb_runtime_trusted_xattrs() ? CB_STORE_TRUSTED : CB_STORE_USER;
 	const struct cb_registry_options options = { 0 };
 	struct cb_platform platform;
 	int r;
 
 	cb_platform_host(&platform);
-	r = cb_store_open(root, flavour, &c->store, err);
+	r = cb_store_open(request->root, flavour, &c->store, err);
 	if (r < 0)
 		return r;
 	/* The helper process of the runtime must be forked before pulling starts threads. */
@@ -323,12 +323,16 @@ int cb_cmd_run(int argc, char **argv)
 {
 	const struct sigaction action = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
 	cleanup_err struct cb_err *err = NULL;
+	cleanup_free char *root = NULL;
 	struct request request = { .isolation = CB_ISOLATION_AUTO };
 	int status = CB_EXIT_OK, r;
 
 	r = parse(&request, argc, argv, &err);
 	if (r > 0)
 		return cb_help_print(cb_command_find("run"), STDOUT_FILENO);
+	/* Asked while we are still who we are: an ordinary user is root once entered. */
+	root = cb_settings_default_root(request.root, environ);
+	request.root = root;
 	if (r == 0)
 		r = cb_runtime_enter(request.isolation, &err);
 	if (r == 0) {
