@@ -1,0 +1,328 @@
+/* The command line of `cbuild build` as values. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "builder/settings.h"
+
+static char *const environment[] = { (char *)"TOKEN=secret", (char *)"EMPTY=", (char *)"CBUILD_ROOT=/env/root", NULL };
+
+/** Arguments are separated by '|'. */
+static int parse(struct cb_settings *settings, const char *args, char *const *env, struct cb_err **err)
+{
+	cleanup_strv struct cb_strv argv = { 0 };
+
+	cb_settings_init(settings);
+	if (*args)
+		cb_strv_split(&argv, args, '|');
+	return cb_settings_parse(settings, (int)argv.n, argv.v, env, err);
+}
+
+static void add(struct cb_buf *out, const char *name, const char *value)
+{
+	if (value)
+		cb_buf_addf(out, "%s%s=%s", out->len ? " " : "", name, value);
+}
+
+static void add_list(struct cb_buf *out, const char *name, const struct cb_strv *list)
+{
+	for (size_t i = 0; i < list->n; i++)
+		add(out, name, list->v[i]);
+}
+
+static void add_number(struct cb_buf *out, const char *name, uint64_t value)
+{
+	if (value)
+		cb_buf_addf(out, "%s%s=%llu", out->len ? " " : "", name, (unsigned long long)value);
+}
+
+/** Everything that differs from the defaults, in the order of the struct. */
+static void show(struct cb_buf *out, const struct cb_settings *s)
+{
+	add(out, "file", s->file);
+	add(out, "context", s->context);
+	add(out, "target", s->target);
+	add_list(out, "arg", &s->build_args);
+	add_list(out, "ctx", &s->build_contexts);
+	add_list(out, "platform", &s->platforms);
+	add_list(out, "label", &s->labels);
+	add_list(out, "annotation", &s->annotations);
+	add_list(out, "tag", &s->tags);
+	for (size_t i = 0; i < s->n_outputs; i++) {
+		add(out, "type", s->outputs[i].type);
+		add(out, "dest", s->outputs[i].dest);
+		add_list(out, "attr", &s->outputs[i].attrs);
+	}
+	add(out, "iidfile", s->iidfile);
+	add(out, "metadata", s->metadata_file);
+	add_number(out, "no-cache", s->no_cache);
+	add_list(out, "filter", &s->no_cache_filter);
+	add_number(out, "pull", s->pull);
+	add_number(out, "network", s->network);
+	add_list(out, "host", &s->add_hosts);
+	add_number(out, "shm", s->shm_size);
+	for (size_t i = 0; i < s->n_ulimits; i++)
+		cb_buf_addf(out, " ulimit=%s:%lld:%lld", s->ulimits[i].name, (long long)s->ulimits[i].soft,
+			(long long)s->ulimits[i].hard);
+	for (size_t i = 0; i < s->n_secrets; i++) {
+		add(out, "secret", s->secrets[i].id);
+		add(out, "src", s->secrets[i].src);
+		add(out, "env", s->secrets[i].env);
+	}
+	add_list(out, "allow", &s->allow);
+	add(out, "isolation", strcmp(s->isolation, "auto") ? s->isolation : NULL);
+	add_number(out, "jobs", s->jobs);
+	add(out, "root", strcmp(s->root, "/env/root") ? s->root : NULL);
+	add(out, "ca", s->ca_cert);
+	add_list(out, "insecure", &s->insecure_registries);
+	add(out, "registries", s->registries_conf);
+	add_number(out, "progress", s->progress);
+	add_number(out, "quiet", s->quiet);
+	add_number(out, "debug", s->debug);
+	add_list(out, "ignored", &s->ignored);
+}
+
+static const struct {
+	const char *args, *want;
+} rows[] = {
+	{ ".", "context=." },
+	{ "-f|x/Buildfile|dir", "file=x/Buildfile context=dir" },
+	{ "-f|-|.", "file=- context=." },
+	{ "-", "context=-" },
+	{ ".|--target|Prod", "context=. target=Prod" },
+	{ ".|--build-arg|A=1|--build-arg|B=x=y", "context=. arg=A=1 arg=B=x=y" },
+	{ ".|--build-arg|A=1|--build-arg|A=2", "context=. arg=A=2" },
+	{ ".|--build-arg|A=", "context=. arg=A=" },
+	{ ".|--build-arg|TOKEN|--build-arg|NOT_THERE|--build-arg|EMPTY", "context=. arg=TOKEN=secret arg=EMPTY=" },
+	{ ".|--build-context|base=./dir|--build-context|go=/usr/lib/go",
+		"context=. ctx=base=./dir ctx=go=/usr/lib/go" },
+	{ ".|--platform|linux/amd64,linux/arm64", "context=. platform=linux/amd64 platform=linux/arm64" },
+	{ ".|--label|a=1|--label|b|--label|a=2", "context=. label=a=2 label=b=" },
+	{ ".|--annotation|index:a.b=c", "context=. annotation=index:a.b=c" },
+	{ ".|-t|a|-tb:1|--tag=c", "context=. tag=a tag=b:1 tag=c" },
+	{ ".|-o|out", "context=. type=local dest=out" },
+	{ ".|-o|-", "context=. type=tar dest=-" },
+	{ ".|-o|type=oci,dest=x.tar", "context=. type=oci dest=x.tar" },
+	{ ".|-o|dest=x.tar,type=docker,name=a:b,compression=zstd",
+		"context=. type=docker dest=x.tar attr=name=a:b attr=compression=zstd" },
+	{ ".|-o|type=oci,\"dest=a,b.tar\"", "context=. type=oci dest=a,b.tar" },
+	{ ".|-o|type=oci,\"dest=a\"\"b\"", "context=. type=oci dest=a\"b" },
+	{ ".|-o|TYPE=oci,Name=x,name=y", "context=. type=oci attr=name=y" },
+	{ ".|-o|a|-o|type=image", "context=. type=local dest=a type=image" },
+	{ ".|--iidfile|i|--metadata-file|m", "context=. iidfile=i metadata=m" },
+	{ ".|--no-cache|--pull", "context=. no-cache=1 pull=1" },
+	{ ".|--no-cache|--no-cache=false", "context=." },
+	{ ".|--no-cache-filter|a, b|--no-cache-filter|c", "context=. filter=a filter=b filter=c" },
+	{ ".|--network|none", "context=. network=1" },
+	{ ".|--network|host", "context=. network=2" },
+	{ ".|--network|default", "context=." },
+	{ ".|--add-host|db:10.0.0.1|--add-host|x=::1|--add-host|y:[fe80::1]",
+		"context=. host=db=10.0.0.1 host=x=::1 host=y=fe80::1" },
+	{ ".|--shm-size|64m", "context=. shm=67108864" },
+	{ ".|--ulimit|nofile=10:20", "context=. ulimit=nofile:10:20" },
+	{ ".|--ulimit|core=0|--ulimit|nproc=-1|--ulimit|stack=5:-1",
+		"context=. ulimit=core:0:0 ulimit=nproc:-1:-1 ulimit=stack:5:-1" },
+	{ ".|--secret|id=a,src=f", "context=. secret=a src=f" },
+	{ ".|--secret|id=a,env=TOKEN", "context=. secret=a env=TOKEN" },
+	{ ".|--secret|id=TOKEN", "context=. secret=TOKEN env=TOKEN" },
+	{ ".|--secret|id=file.txt", "context=. secret=file.txt src=file.txt" },
+	{ ".|--secret|type=env,id=x", "context=. secret=x env=x" },
+	{ ".|--secret|type=file,id=TOKEN", "context=. secret=TOKEN src=TOKEN" },
+	{ ".|--secret|type=env,id=x,src=TOKEN", "context=. secret=x env=TOKEN" },
+	{ ".|--allow|network.host|--allow|network.host|--allow|security.insecure",
+		"context=. allow=network.host allow=security.insecure" },
+	{ ".|--isolation|ranges", "context=. isolation=ranges" },
+	{ ".|--isolation|default", "context=." },
+	{ ".|-j|4", "context=. jobs=4" },
+	{ ".|-j4", "context=. jobs=4" },
+	{ ".|--root|/x", "context=. root=/x" },
+	{ ".|--ca-cert|ca.pem|--insecure-registry|h:5000|--registries-conf|r",
+		"context=. ca=ca.pem insecure=h:5000 registries=r" },
+	{ ".|--progress|plain", "context=. progress=2" },
+	{ ".|--progress=rawjson", "context=. progress=3" },
+	{ ".|-q", "context=. progress=4 quiet=1" },
+	{ ".|-D", "context=. debug=1" },
+	{ ".|--rm|--compress=false|-m|1g|--memory=2g|-c|5|--security-opt|x",
+		"context=. ignored=rm ignored=compress ignored=memory ignored=cpu-shares ignored=security-opt" },
+	{ ".|--provenance=false|--sbom=false|--push=false", "context=." },
+};
+
+static void values_arrive(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		cleanup_settings struct cb_settings settings;
+		cleanup_err struct cb_err *err = NULL;
+		cleanup_buf struct cb_buf got = { 0 };
+		int r;
+
+		print_message("# %s\n", rows[i].args);
+		r = parse(&settings, rows[i].args, environment, &err);
+		assert_string_equal(cb_err_msg(err), "");
+		assert_int_equal(r, 0);
+		show(&got, &settings);
+		assert_string_equal(cb_buf_str(&got), rows[i].want);
+	}
+}
+
+static const struct {
+	const char *args, *message;
+} errors[] = {
+	{ "", "the context is missing" },
+	{ "a|b", "one context, please: \"a\" and \"b\" are two" },
+	{ ".|--", NULL },
+	{ "-f|-|-", "context and Buildfile cannot both come from standard input" },
+	{ ".|-f|", "--file is empty" },
+	{ ".|--target=", "--target is empty" },
+	{ ".|-t|", "--tag is empty" },
+	{ ".|--build-arg|=x", "--build-arg is KEY=VALUE, not \"=x\"" },
+	{ ".|--build-arg|", "--build-arg is KEY=VALUE, not \"\"" },
+	{ ".|--build-context|x", "--build-context is KEY=VALUE, not \"x\"" },
+	{ ".|--label|=x", "--label is KEY=VALUE, not \"=x\"" },
+	{ ".|--annotation|x", "--annotation is KEY=VALUE, not \"x\"" },
+	{ ".|--platform|a,,b", "--platform \"a,,b\" has an empty part" },
+	{ ".|--no-cache-filter|", "--no-cache-filter \"\" has an empty part" },
+	{ ".|-o|", "--output is empty" },
+	{ ".|-o|dest=x", "--output dest=x: type= is missing" },
+	{ ".|-o|type=oci,x", "--output type=oci,x: \"x\" is not key=value" },
+	{ ".|-o|type=oci,dest=", "--output type=oci,dest=: dest= is empty" },
+	{ ".|-o|type=,dest=x", "--output type=,dest=x: type= is missing" },
+	{ ".|-o|type=oci,dest=a\"b", "--output: bare quote in \"type=oci,dest=a\"b\"" },
+	{ ".|-o|\"type=oci", "--output: bad quoting in \"\"type=oci\"" },
+	{ ".|--no-cache=x", "option --no-cache is true or false, not \"x\"" },
+	{ ".|--network|bridge", "--network is default, none or host, not \"bridge\"" },
+	{ ".|--add-host|x", "--add-host is NAME:IP, not \"x\"" },
+	{ ".|--add-host|:1.2.3.4", "--add-host is NAME:IP, not \":1.2.3.4\"" },
+	{ ".|--add-host|x:host-gateway", "--add-host x:host-gateway: \"host-gateway\" is not an IP address" },
+	{ ".|--add-host|x:1.2.3", "--add-host x:1.2.3: \"1.2.3\" is not an IP address" },
+	{ ".|--shm-size|big", "--shm-size is a size such as 64m, not \"big\"" },
+	{ ".|--ulimit|nofile", "--ulimit is NAME=SOFT[:HARD], not \"nofile\"" },
+	{ ".|--ulimit|nofil=1", "--ulimit nofil=1: unknown limit \"nofil\"" },
+	{ ".|--ulimit|nofile=a", "--ulimit nofile=a: a limit is a number, or -1 for none" },
+	{ ".|--ulimit|nofile=1:", "--ulimit nofile=1:: a limit is a number, or -1 for none" },
+	{ ".|--ulimit|nofile=-2", "--ulimit nofile=-2: a limit is a number, or -1 for none" },
+	{ ".|--ulimit|nofile=2:1", "--ulimit nofile=2:1: the soft limit is above the hard one" },
+	{ ".|--ulimit|nofile=-1:5", "--ulimit nofile=-1:5: the soft limit is above the hard one" },
+	{ ".|--secret|src=x", "--secret src=x: id= is missing" },
+	{ ".|--secret|id=a,x", "--secret id=a,x: \"x\" is not key=value" },
+	{ ".|--secret|id=a,path=x", "--secret id=a,path=x: unknown key \"path\"" },
+	{ ".|--secret|id=a,type=x", "--secret id=a,type=x: type is file or env, not \"x\"" },
+	{ ".|--secret|id=a,src=f,env=E", "--secret id=a,src=f,env=E: src= and env= exclude each other" },
+	{ ".|--allow|all", "--allow: unknown entitlement \"all\"" },
+	{ ".|--isolation|vm", "--isolation: unknown mode \"vm\"" },
+	{ ".|-j|0", "--jobs is a number from 1 to 4096, not \"0\"" },
+	{ ".|-j|x", "--jobs is a number from 1 to 4096, not \"x\"" },
+	{ ".|-j|5000", "--jobs is a number from 1 to 4096, not \"5000\"" },
+	{ ".|--progress|fancy", "--progress: unknown mode \"fancy\"" },
+	{ ".|--push", "--push is not supported by this version of cbuild" },
+	{ ".|--cache-to|type=local,dest=x", "--cache-to is not supported by this version of cbuild" },
+	{ ".|--ssh|default", "--ssh is not supported by this version of cbuild" },
+	{ ".|--taget|x", "unknown option --taget" },
+};
+
+static void errors_are_told(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(errors); i++) {
+		cleanup_settings struct cb_settings settings;
+		cleanup_err struct cb_err *err = NULL;
+		int r;
+
+		print_message("# %s\n", errors[i].args);
+		r = parse(&settings, errors[i].args, environment, &err);
+		assert_string_equal(cb_err_msg(err), errors[i].message ? errors[i].message : "");
+		assert_int_equal(r, errors[i].message ? CB_ERR_USAGE : 0);
+	}
+}
+
+static void environment_counts(void **state)
+{
+	cleanup_settings struct cb_settings settings;
+	char *const env[] = { (char *)"BUILDKIT_PROGRESS=plain", (char *)"SOURCE_DATE_EPOCH=5", NULL };
+	char *const bad[] = { (char *)"BUILDKIT_PROGRESS=loud", NULL };
+
+	(void)state;
+	assert_int_equal(parse(&settings, ".", env, NULL), 0);
+	assert_int_equal(settings.progress, CB_PROGRESS_PLAIN);
+	assert_string_equal(cb_env_get(&settings.build_args, "SOURCE_DATE_EPOCH"), "5");
+	cb_settings_done(&settings);
+	assert_int_equal(parse(&settings, ".|--progress=tty|--build-arg|SOURCE_DATE_EPOCH=7", env, NULL), 0);
+	assert_int_equal(settings.progress, CB_PROGRESS_TTY);
+	assert_string_equal(cb_env_get(&settings.build_args, "SOURCE_DATE_EPOCH"), "7");
+	cb_settings_done(&settings);
+	assert_int_equal(parse(&settings, ".", bad, NULL), CB_ERR_USAGE);
+	cb_settings_done(&settings);
+	assert_int_equal(parse(&settings, ".|--help|--nonsense", env, NULL), 1);
+}
+
+static void root_has_defaults(void **state)
+{
+	char *const home[] = { (char *)"HOME=/home/u", NULL }, *const xdg[] = { (char *)"XDG_DATA_HOME=/d", NULL };
+	cleanup_free char *option = cb_settings_default_root("/o", environment);
+	cleanup_free char *variable = cb_settings_default_root(NULL, environment);
+	cleanup_free char *from_home = cb_settings_default_root(NULL, home);
+	cleanup_free char *from_xdg = cb_settings_default_root(NULL, xdg);
+
+	(void)state;
+	assert_string_equal(option, "/o");
+	assert_string_equal(variable, "/env/root");
+	assert_string_equal(from_home, geteuid() ? "/home/u/.local/share/cbuild" : "/var/lib/cbuild");
+	assert_string_equal(from_xdg, geteuid() ? "/d/cbuild" : "/var/lib/cbuild");
+}
+
+static void attributes_are_found(void **state)
+{
+	struct cb_output_spec spec;
+
+	(void)state;
+	assert_int_equal(cb_output_spec_parse("type=oci,dest=x,tar=false", &spec, NULL), 0);
+	assert_string_equal(cb_output_spec_get(&spec, "tar"), "false");
+	assert_null(cb_output_spec_get(&spec, "dest"));
+	cb_output_spec_done(&spec);
+}
+
+static int set_extra(void *arg, int id, const char *value, struct cb_err **err)
+{
+	(void)err;
+	assert_int_equal(id, CB_SETTINGS_EXTRA_ID);
+	*(const char **)arg = value;
+	return 0;
+}
+
+static void commands_add_options(void **state)
+{
+	static const struct cb_opt table[] = {
+		{ "format", 0, CB_OPT_VALUE, CB_SETTINGS_EXTRA_ID, "F", "", NULL },
+		{ 0 },
+	};
+	char *argv[] = { (char *)"--format", (char *)"dot", (char *)"-t", (char *)"x", (char *)"." };
+	cleanup_settings struct cb_settings settings;
+	const char *format = NULL;
+	struct cb_settings_extra extra = { table, set_extra, &format };
+
+	(void)state;
+	cb_settings_init(&settings);
+	assert_int_equal(cb_settings_parse_extra(&settings, &extra, 5, argv, environment, NULL), 0);
+	assert_string_equal(format, "dot");
+	assert_string_equal(settings.tags.v[0], "x");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(values_arrive),
+		cmocka_unit_test(errors_are_told),
+		cmocka_unit_test(environment_counts),
+		cmocka_unit_test(root_has_defaults),
+		cmocka_unit_test(attributes_are_found),
+		cmocka_unit_test(commands_add_options),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
