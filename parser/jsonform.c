@@ -287,12 +287,14 @@ static enum value read_value(struct reader *r)
 	}
 
 	r->rest.p++;
-	skip_ws(&r->rest);
-	if (take(&r->rest, object ? '}' : ']'))
-		return VALUE_OTHER;
-	if (!open_bracket(r, object) || (object && !read_key(r)))
+	if (!open_bracket(r, object))
 		return VALUE_BAD;
-	return VALUE_OPENED;
+	skip_ws(&r->rest);
+	if (take(&r->rest, object ? '}' : ']')) {
+		r->depth--;
+		return VALUE_OTHER;
+	}
+	return object && !read_key(r) ? VALUE_BAD : VALUE_OPENED;
 }
 
 /* Notes the value at @at, which stands directly in the outer array. */
