@@ -65,7 +65,7 @@ static int unknown(struct cb_err **err, const struct cb_node *node, const struct
 
 	assert(n <= ARRAY_SIZE(names));
 
-	cb_err_at(err, CB_ERR_INPUT, word->line, word->col, "unknown flag: --%s", name);
+	cb_err_at(err, CB_ERR_INPUT, word->line, word->col, "unknown flag: --%.100s", name);
 	if (n == 0) {
 		return cb_err_hint(
 			err, CB_ERR_INPUT, "%s takes no flags; \"--\" before the arguments ends flags", upper);
@@ -93,7 +93,7 @@ static int set_bool(struct cb_flag *flag, struct cb_text value, struct cb_err **
 		cb_err_at(err, CB_ERR_INPUT, value.line, value.col, "flag --%s has an empty value", flag->name);
 		return cb_err_hint(err, CB_ERR_INPUT, "write --%s, or --%s=true or =false", flag->name, flag->name);
 	}
-	return cb_err_at(err, CB_ERR_INPUT, value.line, value.col, "flag --%s takes true or false, not \"%s\"",
+	return cb_err_at(err, CB_ERR_INPUT, value.line, value.col, "flag --%s takes true or false, not \"%.100s\"",
 		flag->name, value.s);
 }
 
