@@ -139,36 +139,31 @@ static int head_manifest(struct cb_target *t, const struct manifest_job *job, st
 	return read_head(&resp, job, err);
 }
 
-/* The type of a document whose server did not name it well; NULL when it is neither index nor manifest. */
-static const char *sniffed_type(const char *type, const struct cb_buf *body)
+/* The type of a document: what the server said, else what it says itself, else what it looks like; NULL: neither. */
+static const char *type_of(const char *content_type, const json_t *doc, const struct cb_buf *body)
 {
-	bool docker = type && cb_media_is_docker(type);
+	const char *own = json_string_value(json_object_get(doc, "mediaType"));
+	enum cb_media_kind kind;
 
-	switch (cb_media_sniff(type, body->data, body->len)) {
-	case CB_MEDIA_KIND_INDEX:
-		return docker ? CB_MEDIA_DOCKER_LIST : CB_MEDIA_OCI_INDEX;
-	case CB_MEDIA_KIND_MANIFEST:
-		return docker ? CB_MEDIA_DOCKER_MANIFEST : CB_MEDIA_OCI_MANIFEST;
-	default:
+	if (content_type && is_document(cb_media_kind(content_type)))
+		return content_type;
+	if (own && is_document(cb_media_kind(own)))
+		return own;
+	kind = doc ? cb_media_sniff(NULL, body->data, body->len) : CB_MEDIA_KIND_UNKNOWN;
+	if (!is_document(kind))
 		return NULL;
-	}
+	return kind == CB_MEDIA_KIND_INDEX ? CB_MEDIA_OCI_INDEX : CB_MEDIA_OCI_MANIFEST;
 }
 
 static int describe_body(const char *content_type, const struct cb_digest *digest, const struct manifest_job *job,
 	const struct cb_buf *body, struct cb_err **err)
 {
 	cleanup_json json_t *doc = NULL;
-	const char *type = content_type;
-	int r;
+	const char *type;
 
-	if (!type || !is_document(cb_media_kind(type))) {
-		r = cb_json_parse(body->data, body->len, &doc, err);
-		if (r < 0)
-			return cb_err_wrap(err, r, "%s", job->what);
-		type = json_string_value(json_object_get(doc, "mediaType"));
-		if (!type || !is_document(cb_media_kind(type)))
-			type = sniffed_type(type, body);
-	}
+	if (cb_json_parse(body->data, body->len, &doc, NULL) < 0)
+		doc = NULL;
+	type = type_of(content_type, doc, body);
 	if (!type)
 		return cb_err_set(err, CB_ERR_CORRUPT, "%s: neither an image manifest nor an index", job->what);
 	set_descriptor(job->desc, type, digest, body->len);

@@ -1,0 +1,231 @@
+#include "unit/layers/fakeregistry.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "layers/compress.h"
+#include "layers/descriptor.h"
+#include "layers/mediatype.h"
+
+static void item_free(void *p)
+{
+	struct fake_item *item = p;
+
+	cb_buf_done(&item->data);
+	free(item->type);
+	free(item);
+}
+
+static struct fake_item *item_new(const void *data, size_t len, const char *type)
+{
+	struct fake_item *item = cb_new0(struct fake_item);
+
+	cb_buf_add(&item->data, data, len);
+	item->type = cb_xstrdup(type);
+	return item;
+}
+
+static bool send_item(struct httpd_request *req, const struct fake_item *item, const char *digest)
+{
+	cleanup_free char *headers =
+		cb_xasprintf("Content-Type: %s\r\nDocker-Content-Digest: %s\r\n", item->type, digest);
+
+	if (strcmp(req->method, "HEAD") == 0)
+		return httpd_reply(req, 200, headers, item->data.data, item->data.len);
+	return httpd_ranged(req, headers, item->data.data, item->data.len, item->data.len);
+}
+
+/* Called with the lock. */
+static const struct fake_item *find(struct fake_registry *reg, const char *path, char *digest, size_t size)
+{
+	const char *blobs = strstr(path, "/blobs/"), *manifests = strstr(path, "/manifests/");
+	const struct fake_item *item = NULL;
+	struct cb_digest computed;
+
+	if (blobs) {
+		item = cb_map_get(reg->blobs, blobs + 7);
+	} else if (manifests) {
+		const char *name = manifests + 11;
+		cleanup_free char *key = cb_xasprintf(
+			"%.*s%c%s", (int)(manifests - path - 4), path + 4, strchr(name, ':') ? '@' : ':', name);
+
+		item = cb_map_get(reg->manifests, key);
+	}
+	if (!item)
+		return NULL;
+	cb_digest_of(item->data.data, item->data.len, &computed);
+	snprintf(digest, size, "%s", blobs ? blobs + 7 : computed.text);
+	return item;
+}
+
+static bool handle(struct httpd_request *req)
+{
+	struct fake_registry *reg = req->userdata;
+	const struct fake_item *item;
+	char digest[128];
+	int r = -1;
+
+	if (reg->fault) {
+		pthread_mutex_lock(&reg->lock);
+		r = reg->fault(reg, req);
+		pthread_mutex_unlock(&reg->lock);
+	}
+	if (r >= 0)
+		return r == 1;
+	if (strcmp(req->path, "/v2/") == 0)
+		return httpd_text(req, 200, NULL, "{}");
+	pthread_mutex_lock(&reg->lock);
+	item = find(reg, req->path, digest, sizeof(digest));
+	pthread_mutex_unlock(&reg->lock);
+	if (!item)
+		return httpd_text(
+			req, 404, NULL, "{\"errors\":[{\"code\":\"UNKNOWN\",\"message\":\"unknown to us\"}]}");
+	return send_item(req, item, digest);
+}
+
+void fake_registry_start(struct fake_registry *reg)
+{
+	*reg = (struct fake_registry){ 0 };
+	pthread_mutex_init(&reg->lock, NULL);
+	reg->blobs = cb_map_new(item_free);
+	reg->manifests = cb_map_new(item_free);
+	reg->server = httpd_start(handle, reg);
+}
+
+void fake_registry_stop(struct fake_registry *reg)
+{
+	httpd_stop(reg->server);
+	cb_map_free(reg->blobs);
+	cb_map_free(reg->manifests);
+	pthread_mutex_destroy(&reg->lock);
+}
+
+char *fake_registry_name(const struct fake_registry *reg, const char *rest)
+{
+	return cb_xasprintf("127.0.0.1:%d/%s", httpd_port(reg->server), rest);
+}
+
+void fake_put_blob(struct fake_registry *reg, const void *data, size_t len, struct cb_digest *ret)
+{
+	cb_digest_of(data, len, ret);
+	pthread_mutex_lock(&reg->lock);
+	if (!cb_map_has(reg->blobs, ret->text))
+		cb_map_set(reg->blobs, ret->text, item_new(data, len, "application/octet-stream"));
+	pthread_mutex_unlock(&reg->lock);
+}
+
+void fake_put_manifest(struct fake_registry *reg, const char *repository, const char *tag, const char *type,
+	const void *data, size_t len, struct cb_digest *ret)
+{
+	cleanup_free char *by_tag = tag ? cb_xasprintf("%s:%s", repository, tag) : NULL;
+	cleanup_free char *by_digest = NULL;
+
+	cb_digest_of(data, len, ret);
+	by_digest = cb_xasprintf("%s@%s", repository, ret->text);
+	pthread_mutex_lock(&reg->lock);
+	cb_map_set(reg->manifests, by_digest, item_new(data, len, type));
+	if (by_tag)
+		cb_map_set(reg->manifests, by_tag, item_new(data, len, type));
+	pthread_mutex_unlock(&reg->lock);
+}
+
+struct fake_item *fake_blob(struct fake_registry *reg, const char *digest)
+{
+	return cb_map_get(reg->blobs, digest);
+}
+
+void fake_tar_add(struct cb_buf *tar, const char *name, const void *content, size_t len)
+{
+	bool dir = cb_str_ends(name, "/");
+	unsigned char head[512] = { 0 };
+	unsigned int sum = 0;
+
+	snprintf((char *)head, 100, "%s", name);
+	snprintf((char *)head + 100, 8, "%07o", dir ? 0755U : 0644U);
+	snprintf((char *)head + 108, 8, "%07o", 0U);
+	snprintf((char *)head + 116, 8, "%07o", 0U);
+	snprintf((char *)head + 124, 12, "%011zo", len);
+	snprintf((char *)head + 136, 12, "%011o", 1000000000U);
+	memset(head + 148, ' ', 8);
+	head[156] = dir ? '5' : '0';
+	memcpy(head + 257, "ustar\00000", 8);
+	for (size_t i = 0; i < sizeof(head); i++)
+		sum += head[i];
+	snprintf((char *)head + 148, 8, "%06o", sum);
+	cb_buf_add(tar, head, sizeof(head));
+	cb_buf_add(tar, content, len);
+	while (tar->len % 512)
+		cb_buf_addc(tar, '\0');
+}
+
+void fake_tar_end(struct cb_buf *tar)
+{
+	static const char zeros[1024];
+
+	cb_buf_add(tar, zeros, sizeof(zeros));
+}
+
+void fake_compress(const struct cb_buf *in, enum fake_codec codec, struct cb_buf *out)
+{
+	static const enum cb_codec codecs[] = { CB_CODEC_GZIP, CB_CODEC_ZSTD, CB_CODEC_NONE };
+	struct cb_compress_spec spec = { .codec = codecs[codec], .level = CB_LEVEL_DEFAULT };
+	CB_CLEANUP(cb_compressor_free) struct cb_compressor *c = NULL;
+
+	if (cb_compressor_open(&spec, NULL, cb_sink_buf(out), &c, NULL) < 0 ||
+		cb_compressor_write(c, in->data, in->len, NULL) < 0 || cb_compressor_finish(c, NULL) < 0)
+		abort();
+}
+
+static void make_layer(struct cb_buf *tar, unsigned int number, size_t size)
+{
+	cleanup_buf struct cb_buf noise = { 0 };
+	uint32_t x = number * 2654435761U + 12345;
+	char name[32], text[16];
+
+	snprintf(name, sizeof(name), "layer-%u", number);
+	snprintf(text, sizeof(text), "%u", number);
+	fake_tar_add(tar, "d/", NULL, 0);
+	fake_tar_add(tar, name, text, strlen(text));
+	while (noise.len < size) {
+		x ^= x << 13;
+		x ^= x >> 17;
+		x ^= x << 5;
+		cb_buf_add(&noise, &x, sizeof(x));
+	}
+	snprintf(name, sizeof(name), "d/size-%u", number);
+	fake_tar_add(tar, name, noise.data, size);
+	fake_tar_end(tar);
+}
+
+void fake_put_image(struct fake_registry *reg, const char *repository, const char *tag, const char *platform,
+	unsigned int n_layers, size_t size, struct cb_digest *ret)
+{
+	static const char *const types[] = { CB_MEDIA_OCI_LAYER_GZIP, CB_MEDIA_OCI_LAYER_ZSTD, CB_MEDIA_OCI_LAYER };
+	cleanup_buf struct cb_buf layers = { 0 }, diff_ids = { 0 };
+	cleanup_free char *config = NULL, *manifest = NULL;
+	struct cb_platform p;
+	struct cb_digest digest;
+
+	if (cb_platform_parse(platform, &p, NULL) < 0)
+		abort();
+	for (unsigned int i = 0; i < n_layers; i++) {
+		cleanup_buf struct cb_buf tar = { 0 }, blob = { 0 };
+
+		make_layer(&tar, i, size);
+		cb_digest_of(tar.data, tar.len, &digest);
+		cb_buf_addf(&diff_ids, "%s\"%s\"", i ? "," : "", digest.text);
+		fake_compress(&tar, (enum fake_codec)(i % 3), &blob);
+		fake_put_blob(reg, blob.data, blob.len, &digest);
+		cb_buf_addf(&layers, "%s{\"mediaType\":\"%s\",\"digest\":\"%s\",\"size\":%zu}", i ? "," : "",
+			types[i % 3], digest.text, blob.len);
+	}
+	config = cb_xasprintf("{\"architecture\":\"%s\",\"os\":\"%s\",\"config\":{\"Env\":[\"A=%s\"]},"
+			      "\"rootfs\":{\"type\":\"layers\",\"diff_ids\":[%s]}}",
+		p.arch, p.os, platform, cb_buf_str(&diff_ids));
+	fake_put_blob(reg, config, strlen(config), &digest);
+	manifest = cb_xasprintf("{\"schemaVersion\":2,\"mediaType\":\"" CB_MEDIA_OCI_MANIFEST "\",\"config\":"
+				"{\"mediaType\":\"" CB_MEDIA_OCI_CONFIG
+				"\",\"digest\":\"%s\",\"size\":%zu},\"layers\":[%s]}",
+		digest.text, strlen(config), cb_buf_str(&layers));
+	fake_put_manifest(reg, repository, tag, CB_MEDIA_OCI_MANIFEST, manifest, strlen(manifest), ret);
+}
