@@ -368,6 +368,12 @@ static void expand_plain(struct lexer *lexer, struct cb_buf *out, struct words *
 }
 
 /** Expands up to the character @stop, which is consumed, or for -1 to the end. */
+/** What stands behind the first @before bytes; an empty buffer has no address to count from. */
+static const char *added(const struct cb_buf *out, size_t before)
+{
+	return out->data ? out->data + before : "";
+}
+
 /** Takes "<<" and the white space behind it, which does not separate it from the delimiter of a here-document. */
 static void expand_heredoc_operator(struct lexer *lexer, struct cb_buf *out)
 {
@@ -398,14 +404,14 @@ static int expand_until(
 		if (c == '$') {
 			r = expand_dollar(lexer, out, err);
 			if (r >= 0)
-				words_add(words, out->data + before, out->len - before);
+				words_add(words, added(out, before), out->len - before);
 		} else if (quotes && (c == '\'' || c == '"')) {
 			r = c == '"' ? expand_double(lexer, out, err) : expand_single(lexer, out, err);
 			if (r >= 0)
-				words_add_raw(words, out->data + before, out->len - before);
+				words_add_raw(words, added(out, before), out->len - before);
 		} else if (words && c == '<' && lexer->end - lexer->p > 1 && lexer->p[1] == '<') {
 			expand_heredoc_operator(lexer, out);
-			words_add_raw(words, out->data + before, out->len - before);
+			words_add_raw(words, added(out, before), out->len - before);
 		} else {
 			expand_plain(lexer, out, words);
 		}
