@@ -1,9 +1,10 @@
 /*
  * Local archives of ADD: is this file a tar, and unpack it into the destination.
  *
- * Decided by content only: plain, gzip, bzip2, xz or zstd around a tar whose first header has a right checksum (or an
- * archive that consists of the end marker alone). Same rules against hostile input as layers/apply.h; `.wh.` names are
- * refused, since they would become deletions in the layer.
+ * Decided by content only: plain, gzip, bzip2, xz or zstd around a tar whose first header has a right checksum. Same
+ * rules against hostile input as layers/apply.h, but that symlinks of the file system (and of the archive) on the way
+ * are followed inside its root. `.wh.` names are refused, since they would become deletions in the layer. What follows
+ * the end marker is ignored.
  */
 #ifndef CB_LAYERS_ARCHIVE_H
 #define CB_LAYERS_ARCHIVE_H
@@ -38,6 +39,7 @@ struct cb_archive_spec {
 	struct cb_archive_dest dest;
 	bool chown; /* --chown: every entry gets uid and gid */
 	uint32_t uid, gid;
+	enum cb_flavour flavour;    /* of the snapshot */
 	bool single_id, no_devices; /* as in struct cb_apply_spec */
 	struct cb_apply_limits limits;
 	const struct cb_cancel *cancel; /* or NULL */

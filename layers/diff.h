@@ -44,14 +44,18 @@ struct cb_diff_stats {
 /** Writes the layer tar of @spec to @out. @stats may be NULL. A snapshot that changed nothing gives an empty tar. */
 int cb_diff_tar(const struct cb_diff_spec *spec, struct cb_sink out, struct cb_diff_stats *stats, struct cb_err **err);
 
-/** A merged file system as a plain tar stream (output type=tar): every entry of @tree but its root. */
-int cb_export_tar(struct cb_tree *tree, const int64_t *clamp_epoch, struct cb_sink out, const struct cb_cancel *cancel,
+/**
+ * A merged file system as a plain tar stream (output type=tar): every entry of @tree but its root. With @epoch every
+ * time is that.
+ */
+int cb_export_tar(struct cb_tree *tree, const int64_t *epoch, struct cb_sink out, const struct cb_cancel *cancel,
 	struct cb_err **err);
 /**
  * A merged file system into the directory @dirfd (output type=local): files belong to the caller, modes, times, links
- * and symlinks are kept; devices, fifos and sockets are skipped; existing files are replaced, directories merged.
+ * and symlinks are kept; devices, fifos and sockets are skipped; existing files are replaced, directories merged, and
+ * symlinks in the way of a directory are replaced by it.
  */
-int cb_export_local(struct cb_tree *tree, const int64_t *clamp_epoch, int dirfd, const struct cb_cancel *cancel,
-	struct cb_err **err);
+int cb_export_local(
+	struct cb_tree *tree, const int64_t *epoch, int dirfd, const struct cb_cancel *cancel, struct cb_err **err);
 
 #endif

@@ -142,7 +142,7 @@ static void defer_time(struct cb_unpack *u, const char *path, struct timespec mt
 /** A directory entry merges with a directory that is there and replaces anything else. */
 static int place_dir(struct cb_unpack *u, const struct cb_unpack_entry *e, struct cb_err **err)
 {
-	bool replaced = false;
+	bool replaced = false, is_new = true;
 	struct stat st;
 	int fd = -1, r;
 
@@ -159,7 +159,10 @@ static int place_dir(struct cb_unpack *u, const struct cb_unpack_entry *e, struc
 				return failed(err, e, "make directory");
 			replaced = true;
 		}
+		is_new = replaced;
 	}
+	if (!u->layer && is_new)
+		u->dirs.forget(u->dirs.arg, e->path);
 	r = u->dirs.open(u->dirs.arg, e->path, false, &fd, err);
 	if (r != 0)
 		return r < 0 ? r : refuse(err, e, "directory vanished");
@@ -365,6 +368,13 @@ static int place(struct cb_unpack *u, struct cb_unpack_entry *e, struct cb_tarre
 		return r;
 	if (u->layer && cb_str_starts(e->name, CB_WHITEOUT_PREFIX))
 		return place_whiteout(u, e, err);
+
+	/*
+	 * Below a layer's root only directories are opened, so only clear() can make them stale; elsewhere any new
+	 * entry can hide what was reached through its name.
+	 */
+	if (!u->layer && e->item->type != CB_TAR_DIR)
+		u->dirs.forget(u->dirs.arg, e->path);
 
 	switch (e->item->type) {
 	case CB_TAR_FILE:

@@ -16,7 +16,7 @@ struct cb_unpack_dirs {
 	 * it is missing and @make is false. Missing ones are made with `implied` told of each.
 	 */
 	int (*open)(void *arg, const char *path, bool make, int *ret_fd, struct cb_err **err);
-	/** The directory @path and what is below it are no more. */
+	/** Another thing may be at @path now: a descriptor of it, or of what was below, is stale. */
 	void (*forget)(void *arg, const char *path);
 	void *arg;
 };

@@ -1,0 +1,255 @@
+/* ADD of archives: what they are, what is around them, and unpacking through the owner of the destination. */
+#include "layers/archive.h"
+
+#include <archive.h>
+#include <assert.h>
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "layers/compress.h"
+#include "layers/tarformat.h"
+#include "layers/unpack.h"
+
+#define OPEN_DIRS 32
+#define INPUT_SIZE ((size_t)256 << 10)
+
+/** The file from offset 0, wherever its own offset is. */
+struct file {
+	int fd;
+	off_t at;
+};
+
+static ssize_t file_read(void *arg, void *buf, size_t len, struct cb_err **err)
+{
+	struct file *file = arg;
+	ssize_t n;
+
+	do
+		n = pread(file->fd, buf, len, file->at);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		return cb_err_errno(err, errno, "read the archive");
+	file->at += n;
+	return n;
+}
+
+/** The tar inside a file: plain, gzip and zstd by layers/compress.h, bzip2 and xz by libarchive's filters. */
+struct unwrapped {
+	struct file file;
+	struct cb_decompressor *decompressor;
+	struct archive *filter; /* or NULL */
+	char *buf;
+	struct cb_err *failure; /* of reading below libarchive */
+	uint64_t total_in, total_out;
+};
+
+static void unwrapped_done(struct unwrapped *u)
+{
+	cb_decompressor_free(u->decompressor);
+	if (u->filter)
+		archive_read_free(u->filter);
+	cb_err_free(u->failure);
+	free(u->buf);
+}
+#define cleanup_unwrapped __attribute__((cleanup(unwrapped_done)))
+
+static la_ssize_t filter_input(struct archive *a, void *arg, const void **ret)
+{
+	struct unwrapped *u = arg;
+	ssize_t n = file_read(&u->file, u->buf, INPUT_SIZE, &u->failure);
+
+	if (n < 0) {
+		archive_set_error(a, EIO, "%s", cb_err_msg(u->failure));
+		return ARCHIVE_FATAL;
+	}
+	u->total_in += (uint64_t)n;
+	*ret = u->buf;
+	return n;
+}
+
+static int filter_failed(struct unwrapped *u, struct cb_err **err)
+{
+	const char *why = archive_error_string(u->filter);
+
+	if (u->failure)
+		return cb_err_move(err, CB_TAKE_PTR(u->failure));
+	return cb_err_set(err, CB_ERR_CORRUPT, "archive: %s", why ? why : "invalid data");
+}
+
+static ssize_t filter_read(void *arg, void *buf, size_t len, struct cb_err **err)
+{
+	struct unwrapped *u = arg;
+	la_ssize_t n = archive_read_data(u->filter, buf, len);
+
+	if (n < 0)
+		return filter_failed(u, err);
+	u->total_out += (uint64_t)n;
+	if (u->total_out > (UINT64_C(64) << 20) && u->total_out / CB_DECOMPRESS_RATIO_MAX > u->total_in)
+		return cb_err_set(err, CB_ERR_LIMIT, "decompressed data exceeds %d times its compressed size",
+			CB_DECOMPRESS_RATIO_MAX);
+	return n;
+}
+
+static bool has_filter_magic(int fd)
+{
+	unsigned char magic[6] = { 0 };
+
+	if (pread(fd, magic, sizeof(magic), 0) != sizeof(magic))
+		return false;
+	return memcmp(magic, "BZh", 3) == 0 || memcmp(magic,
+						       "\xfd"
+						       "7zXZ\0",
+						       6) == 0;
+}
+
+static int unwrap(int fd, struct unwrapped *u, struct cb_source *ret, struct cb_err **err)
+{
+	struct archive_entry *entry;
+	int r;
+
+	u->file = (struct file){ fd, 0 };
+	if (!has_filter_magic(fd)) {
+		r = cb_decompressor_open((struct cb_source){ file_read, &u->file }, NULL, &u->decompressor, err);
+		if (r == 0)
+			*ret = cb_decompressor_source(u->decompressor);
+		return r;
+	}
+
+	u->buf = cb_xmalloc(INPUT_SIZE);
+	u->filter = archive_read_new();
+	if (!u->filter)
+		abort();
+	archive_read_support_filter_bzip2(u->filter);
+	archive_read_support_filter_xz(u->filter);
+	archive_read_support_format_raw(u->filter);
+	if (archive_read_open(u->filter, u, NULL, filter_input, NULL) != ARCHIVE_OK ||
+		archive_read_next_header(u->filter, &entry) != ARCHIVE_OK)
+		return filter_failed(u, err);
+	*ret = (struct cb_source){ filter_read, u };
+	return 0;
+}
+
+int cb_archive_is_tar(int fd, struct cb_err **err)
+{
+	cleanup_unwrapped struct unwrapped u = { 0 };
+	cleanup_err struct cb_err *inner = NULL;
+	struct cb_source src;
+	char block[CB_TAR_BLOCK];
+	ssize_t n = 0;
+	int r;
+
+	r = unwrap(fd, &u, &src, &inner);
+	if (r == 0)
+		n = cb_source_read_full(src, block, sizeof(block), &inner);
+	if (r < 0 || n < 0) {
+		/* Broken data is just no archive; a disk that cannot be read is a failure. */
+		if (inner && (inner->code == CB_ERR_CORRUPT || inner->code == CB_ERR_LIMIT))
+			return 0;
+		return cb_err_move(err, CB_TAKE_PTR(inner));
+	}
+	/* An archive of nothing but its end marker is copied as a file, as BuildKit does. */
+	return (size_t)n == sizeof(block) && cb_tar_is_header(block) && !cb_tar_is_zero(block);
+}
+
+/** Directories that the owner opened for us. */
+struct open_dir {
+	char *path; /* NULL: free */
+	int fd;
+	uint64_t used;
+};
+
+struct target {
+	const struct cb_archive_dest *dest;
+	struct open_dir dirs[OPEN_DIRS];
+	uint64_t clock;
+};
+
+static void close_dir(struct open_dir *d)
+{
+	if (!d->path)
+		return;
+	close(d->fd);
+	free(d->path);
+	*d = (struct open_dir){ .fd = -EBADF };
+}
+
+static int target_open(void *arg, const char *path, bool make, int *ret_fd, struct cb_err **err)
+{
+	struct target *t = arg;
+	struct open_dir *oldest = &t->dirs[0];
+	int fd = -1, r;
+
+	(void)make; /* the owner makes what is missing */
+	for (size_t i = 0; i < OPEN_DIRS; i++) {
+		struct open_dir *d = &t->dirs[i];
+
+		if (d->path && strcmp(d->path, path) == 0) {
+			d->used = ++t->clock;
+			*ret_fd = d->fd;
+			return 0;
+		}
+		if (oldest->path && (!d->path || d->used < oldest->used))
+			oldest = d;
+	}
+	r = t->dest->open_dir(t->dest->arg, path, &fd, err);
+	if (r < 0)
+		return r;
+	close_dir(oldest);
+	*oldest = (struct open_dir){ cb_xstrdup(path), fd, ++t->clock };
+	*ret_fd = fd;
+	return 0;
+}
+
+static void target_forget(void *arg, const char *path)
+{
+	struct target *t = arg;
+	size_t len = strlen(path);
+
+	for (size_t i = 0; i < OPEN_DIRS; i++) {
+		struct open_dir *d = &t->dirs[i];
+
+		if (d->path && strncmp(d->path, path, len) == 0 && (d->path[len] == '\0' || d->path[len] == '/'))
+			close_dir(d);
+	}
+}
+
+int cb_archive_extract(const struct cb_archive_spec *spec, struct cb_apply_stats *stats, struct cb_err **err)
+{
+	CB_CLEANUP(cb_tarreader_free) struct cb_tarreader *reader = NULL;
+	cleanup_unwrapped struct unwrapped unwrapped = { 0 };
+	cleanup_unpack struct cb_unpack u = { 0 };
+	struct target target = { .dest = &spec->dest };
+	struct cb_source src;
+	int fd = -1, r;
+
+	assert(spec);
+	assert(spec->dest.open_dir);
+
+	u.dirs = (struct cb_unpack_dirs){ target_open, target_forget, &target };
+	u.flavour = spec->flavour;
+	u.single_id = spec->single_id;
+	u.no_devices = spec->no_devices;
+	u.chown = spec->chown;
+	u.uid = spec->uid;
+	u.gid = spec->gid;
+	u.limits = spec->limits;
+	u.cancel = spec->cancel;
+	cb_unpack_init(&u);
+
+	r = unwrap(spec->fd, &unwrapped, &src, err);
+	/* Even an empty archive makes the destination. */
+	if (r == 0)
+		r = target_open(&target, "", true, &fd, err);
+	if (r == 0) {
+		/* What follows the end marker is of no interest, as for every unpacker. */
+		reader = cb_tarreader_new(src);
+		r = cb_unpack_all(&u, reader, err);
+	}
+	for (size_t i = 0; i < OPEN_DIRS; i++)
+		close_dir(&target.dirs[i]);
+	if (r == 0 && stats)
+		*stats = u.stats;
+	return r;
+}
