@@ -78,8 +78,10 @@ void cb_chown_resolve(const char *text, const char *passwd, size_t passwd_len, c
 		owner.uid = id_field(&line);
 		owner.gid = id_field(&line);
 	}
-	if (colon && colon[1] && !is_id(colon + 1, strlen(colon + 1), &owner.gid) &&
-		find_line(group, group_len, colon + 1, strlen(colon + 1), &line))
+	if (colon && !colon[1])
+		owner.gid = 0;
+	else if (colon && !is_id(colon + 1, strlen(colon + 1), &owner.gid) &&
+		 find_line(group, group_len, colon + 1, strlen(colon + 1), &line))
 		owner.gid = id_field(&line);
 	*ret = owner;
 }

@@ -2,7 +2,7 @@
  * --chown and the owner of WORKDIR: user[:group], numbers or names of the destination's /etc/passwd and /etc/group.
  *
  * A number alone is the group too; a name alone brings its primary group; an unknown name is 0, an unknown group leaves
- * what the user brought. "root" is 0 without a look-up.
+ * what the user brought, an empty one (after a colon) is 0. "root" is 0 without a look-up.
  */
 #ifndef CB_LAYERS_CHOWN_H
 #define CB_LAYERS_CHOWN_H

@@ -91,8 +91,8 @@
 { "fifo as the source", "p p", "", "p /q", "p q", 0 },
 { "socket becomes an empty file", "s s/s", "", "s /d", "d d; f d/s 755", 0 },
 { "device", "c s/n 666 >1.3", "", "s /d", "d d; c d/n 666 >1.3", 0 },
-{ "device 0:0 of a context", "c s/n >0.0", "", "--context s /d", "cannot copy the device 0:0 to /d/n", CB_ERR_UNSUPPORTED },
-{ "whiteout of a stage is nothing", "c s/n >0.0; f s/a", "", "s /d", "d d; f d/a", 0 },
+{ "device 0:0 of a context", "w s/n", "", "--context s /d", "cannot copy the device 0:0 to /d/n", CB_ERR_UNSUPPORTED },
+{ "whiteout of a stage is nothing", "w s/n; f s/a", "", "s /d", "d d; f d/a", 0 },
 
 /* --- symlinks as sources --- */
 { "link to a file", "f a =x; l l >a", "", "l /", "f l =x", 0 },

@@ -212,7 +212,7 @@ static bool needs_root(const struct row *row)
 				!(at[-1] == '0' && at[1] == '0'))
 				return true;
 		}
-		if (strncmp(texts[i], "c ", 2) == 0 || strstr(texts[i], "; c ") || strstr(texts[i], "--chown"))
+		if (strstr(texts[i], ">1.3") || strstr(texts[i], "--chown"))
 			return true;
 	}
 	return false;
