@@ -32,7 +32,7 @@ static int hex_digit(char c)
 	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
-/* Percent-decodes @len bytes; malformed escapes stay. NULL when a NUL or slash comes out. */
+/* Percent-decodes @len bytes; malformed escapes stay. NULL when a NUL comes out. */
 static char *unescape(const char *s, size_t len)
 {
 	cleanup_buf struct cb_buf out = { 0 };
@@ -44,7 +44,7 @@ static char *unescape(const char *s, size_t len)
 			c = (char)(hex_digit(s[i + 1]) << 4 | hex_digit(s[i + 2]));
 			i += 2;
 		}
-		if (c == '\0' || c == '/')
+		if (c == '\0')
 			return NULL;
 		cb_buf_addc(&out, c);
 	}
@@ -53,17 +53,18 @@ static char *unescape(const char *s, size_t len)
 
 char *cb_fetch_url_name(const char *url)
 {
-	const char *scheme = strstr(url, "://"), *path = strchr(scheme ? scheme + 3 : url, '/'), *last;
-	size_t len = path ? strcspn(path, "?#") : 0;
-	cleanup_free char *name = NULL;
+	const char *scheme = strstr(url, "://"), *path = scheme ? scheme + 3 : url;
+	cleanup_free char *plain = NULL;
+	const char *slash;
 
-	if (!len)
+	path += strcspn(path, "/?#");
+	plain = unescape(path, strcspn(path, "?#"));
+	for (size_t len = plain ? strlen(plain) : 0; len && plain[len - 1] == '/'; len--)
+		plain[len - 1] = '\0';
+	slash = plain ? strrchr(plain, '/') : NULL;
+	if (!slash || !slash[1] || strcmp(slash, "/.") == 0 || strcmp(slash, "/..") == 0 || strlen(slash) > 256)
 		return cb_xstrdup("__unnamed__");
-	last = memrchr(path, '/', len);
-	name = unescape(last + 1, (size_t)(path + len - last - 1));
-	if (!name || !*name || strcmp(name, ".") == 0 || strcmp(name, "..") == 0 || strlen(name) > 255)
-		return cb_xstrdup("__unnamed__");
-	return CB_TAKE_PTR(name);
+	return cb_xstrdup(slash + 1);
 }
 
 static int on_data(void *userdata, const void *data, size_t len, struct cb_err **err)

@@ -83,6 +83,8 @@ static int at_endpoint(struct cb_registry *reg, const struct cb_target_query *q,
 		.tls = &t.tls };
 	cb_regauth_authorizer(&t.scope, &t.authorizer);
 	r = find_scheme(reg, e->host, &t.tls, insecure, q->cancel, &t.scheme, err);
+	if (r < 0 && r != CB_ERR_CANCELED && q->repository)
+		cb_err_wrap(err, r, "%s/%s", q->host, q->repository);
 	if (r == 0)
 		r = fn(&t, userdata, err);
 	if (r == CB_ERR_DENIED && *err && !(*err)->hint)
