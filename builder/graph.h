@@ -44,10 +44,13 @@ struct cb_input {
 	enum cb_input_role role;
 	/* Asked for only when the definition key was looked up in vain: what a cached step can do without. */
 	bool late;
+	/* Never asked for: its result is known from the plan. */
+	bool known;
 };
 
 /** Owned by the scheduler. */
 struct cb_vertex_sched {
+	bool reached; /* the target is made of it */
 	bool wanted;
 	bool keyed;  /* the definition key is known */
 	bool probed; /* and was looked up */
@@ -67,6 +70,7 @@ struct cb_vertex {
 	const char *file;                 /* the file of that place when it is not the Buildfile (ONBUILD); or NULL */
 	const struct cb_input *inputs;
 	size_t n_inputs;
+	bool in_target; /* its layer is one of the resulting image */
 	/* Its definition key is known only once it was executed, and is its result: files of a local directory. */
 	bool content_defined;
 	bool no_cache;             /* never look it up */
@@ -84,6 +88,7 @@ struct cb_graph {
 	struct cb_vertex **v;
 	size_t n, cap;
 	struct cb_map *merge; /* canonical text -> vertex */
+	bool linked;          /* the scheduler has entered users and waits */
 };
 
 void cb_graph_init(struct cb_graph *graph);

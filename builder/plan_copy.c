@@ -146,7 +146,7 @@ static size_t source_inputs(struct cb_planner *p, struct cb_input *inputs, size_
 	for (size_t i = 0; i < select->n_inputs; i++)
 		if (select->inputs[i].role == CB_INPUT_SOURCE)
 			source = select->inputs[i].vertex;
-	inputs[n++] = (struct cb_input){ select, CB_INPUT_FILES, !select->content_defined };
+	inputs[n++] = (struct cb_input){ .vertex = select, .role = CB_INPUT_FILES, .late = !select->content_defined };
 	return source ? plan_fs_inputs(p, inputs, n, source, CB_INPUT_MOUNT) : n;
 }
 
@@ -155,7 +155,7 @@ static void emit_linked(struct cb_planner *p, const struct plan_step *step, stru
 	struct cb_input *inputs, size_t n)
 {
 	struct stage_plan *sp = step->stage;
-	struct cb_input both[3];
+	struct cb_input both[2];
 	struct cb_vertex_spec merge = { .kind = CB_VERTEX_MERGE, .inputs = both };
 	struct cb_vertex *root = plan_root(p, sp->fs), *lower = sp->fs, *layer;
 
@@ -163,8 +163,8 @@ static void emit_linked(struct cb_planner *p, const struct plan_step *step, stru
 	layer = plan_emit(p, step, spec, inputs, n);
 	if (!lower)
 		return;
-	both[0] = (struct cb_input){ lower, CB_INPUT_PARENT, false };
-	both[1] = (struct cb_input){ layer, CB_INPUT_SOURCE, false };
+	both[0] = (struct cb_input){ .vertex = lower, .role = CB_INPUT_PARENT, .known = lower->kind == CB_VERTEX_IMAGE };
+	both[1] = (struct cb_input){ .vertex = layer, .role = CB_INPUT_SOURCE };
 	merge.n_inputs = 2;
 	merge.stage = sp->label;
 	sp->fs = plan_add(p, &merge, root);

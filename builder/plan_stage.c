@@ -57,9 +57,11 @@ size_t plan_fs_inputs(
 	if (!fs)
 		return n;
 	/* What an image holds is known without unpacking it: only executing needs that. */
-	inputs[n++] = (struct cb_input){ fs, role, fs->kind == CB_VERTEX_IMAGE || role == CB_INPUT_MOUNT };
+	inputs[n++] = (struct cb_input){
+		.vertex = fs, .role = role, .late = fs->kind == CB_VERTEX_IMAGE || role == CB_INPUT_MOUNT
+	};
 	if (root && root != fs)
-		inputs[n++] = (struct cb_input){ root, CB_INPUT_BASE, true };
+		inputs[n++] = (struct cb_input){ .vertex = root, .role = CB_INPUT_BASE, .late = true };
 	return n;
 }
 

@@ -17,7 +17,8 @@
 #define CB_QUEUE_LOG_MAX (4u << 20)
 
 enum cb_msg_kind {
-	CB_MSG_DONE,   /* a job ended with @result and @err */
+	CB_MSG_DONE,   /* a job of the scheduler ended with @result and @err */
+	CB_MSG_TASK,   /* a background task of its owner ended so */
 	CB_MSG_LOG,    /* @len bytes @data that it wrote to its descriptor @fd */
 	CB_MSG_STATUS, /* a line @data with @current of @total bytes */
 	CB_MSG_NOTE,   /* a warning @data */

@@ -44,9 +44,13 @@ static void wait_for_news(const struct cb_scheduler *s, uint64_t *next_tick)
 	}
 }
 
-struct call {
+struct calls {
 	const struct cb_scheduler *s;
 	int (*fn)(void *arg, struct cb_err **err);
+};
+
+struct call {
+	const struct calls *calls;
 	void *arg;
 };
 
@@ -55,28 +59,33 @@ static void call_main(void *arg)
 	struct call *call = arg;
 	struct cb_msg msg = { .kind = CB_MSG_DONE, .subject = call };
 
-	msg.result = call->fn(call->arg, &msg.err);
-	cb_queue_post(call->s->queue, &msg);
+	msg.result = call->calls->fn(call->arg, &msg.err);
+	cb_queue_post(call->calls->s->queue, &msg);
 }
 
 int cb_scheduler_call(const struct cb_scheduler *s, enum cb_lane lane, int (*fn)(void *arg, struct cb_err **err),
-	void *arg, struct cb_err **err)
+	void *const *args, size_t n, struct cb_err **err)
 {
-	struct call call = { s, fn, arg };
+	struct calls calls = { s, fn };
+	cleanup_free struct call *list = cb_xcalloc(n + 1, sizeof(*list));
 	uint64_t next_tick = cb_time_mono() + TICK_NS;
-	bool done = false;
+	size_t left = n;
 	int code = 0;
 
-	cb_pool_submit(s->pools[lane], CB_PRIORITY_HIGH, call_main, &call);
-	while (!done) {
+	for (size_t i = 0; i < n; i++) {
+		list[i] = (struct call){ &calls, args[i] };
+		cb_pool_submit(s->pools[lane], CB_PRIORITY_HIGH, call_main, &list[i]);
+	}
+	while (left) {
 		wait_for_news(s, &next_tick);
 		for (struct cb_msg *msg = cb_queue_take(s->queue), *next; msg; msg = next) {
 			next = msg->next;
-			if (msg->subject == &call && msg->kind == CB_MSG_DONE) {
-				done = true;
-				code = msg->result;
-				if (msg->err)
-					cb_err_move(err, CB_TAKE_PTR(msg->err));
+			if (msg->kind == CB_MSG_DONE) {
+				left--;
+				if (msg->result < 0 && code == 0) {
+					code = cb_err_move(err, CB_TAKE_PTR(msg->err));
+					cb_cancel_raise(s->cancel);
+				}
 			} else {
 				s->ops->message(s->ctx, msg);
 			}
@@ -84,6 +93,25 @@ int cb_scheduler_call(const struct cb_scheduler *s, enum cb_lane lane, int (*fn)
 		}
 	}
 	return code;
+}
+
+int cb_scheduler_wait(const struct cb_scheduler *s, bool (*ready)(void *ctx), struct cb_err **err)
+{
+	uint64_t next_tick = cb_time_mono() + TICK_NS;
+
+	while (!ready(s->ctx)) {
+		int r = cb_cancel_check(s->cancel, err);
+
+		if (r < 0)
+			return r;
+		wait_for_news(s, &next_tick);
+		for (struct cb_msg *msg = cb_queue_take(s->queue), *next; msg; msg = next) {
+			next = msg->next;
+			s->ops->message(s->ctx, msg);
+			cb_msg_free(msg);
+		}
+	}
+	return 0;
 }
 
 /* ---- the graph ------------------------------------------------------------------------------------------------ */
@@ -231,7 +259,7 @@ static void start(struct run *run, struct cb_vertex *vertex)
 static bool inputs_finished(const struct cb_vertex *vertex)
 {
 	for (size_t i = 0; i < vertex->n_inputs; i++)
-		if (!vertex->inputs[i].vertex->sched.finished)
+		if (!vertex->inputs[i].known && !vertex->inputs[i].vertex->sched.finished)
 			return false;
 	return true;
 }
@@ -241,7 +269,7 @@ static void want_inputs(struct run *run, struct cb_vertex *vertex)
 	for (size_t i = vertex->n_inputs; i-- > 0;) {
 		struct cb_vertex *input = vertex->inputs[i].vertex;
 
-		if (input->sched.wanted || (vertex->inputs[i].late && !vertex->sched.probed))
+		if (input->sched.wanted || vertex->inputs[i].known || (vertex->inputs[i].late && !vertex->sched.probed))
 			continue;
 		input->sched.wanted = true;
 		push(run, input);
@@ -311,6 +339,38 @@ static void serve(struct run *run)
 	}
 }
 
+/*
+ * The key of @target needs the content of all local files that it is made of, wherever they come in: those are wanted
+ * from the start.
+ */
+static void want_contents(struct run *run, struct cb_vertex *target)
+{
+	struct cb_vertex **stack = NULL;
+	size_t n = 0, cap = 0;
+
+	CB_GROW(stack, cap, n + 1);
+	stack[n++] = target;
+	target->sched.reached = true;
+	while (n) {
+		struct cb_vertex *v = stack[--n];
+
+		if (v->content_defined && !v->sched.wanted) {
+			v->sched.wanted = true;
+			push(run, v);
+		}
+		for (size_t i = 0; i < v->n_inputs; i++) {
+			struct cb_vertex *input = v->inputs[i].vertex;
+
+			if (input->sched.reached)
+				continue;
+			input->sched.reached = true;
+			CB_GROW(stack, cap, n + 1);
+			stack[n++] = input;
+		}
+	}
+	free(stack);
+}
+
 int cb_scheduler_run(const struct cb_scheduler *s, struct cb_vertex *target, struct cb_err **err)
 {
 	struct run run = { .s = s };
@@ -318,9 +378,12 @@ int cb_scheduler_run(const struct cb_scheduler *s, struct cb_vertex *target, str
 
 	if (!target)
 		return 0;
-	link_users(&run);
+	if (!s->graph->linked)
+		link_users(&run);
+	s->graph->linked = true;
 	target->sched.wanted = true;
 	push(&run, target);
+	want_contents(&run, target);
 	for (;;) {
 		while (run.n_todo)
 			visit(&run, run.todo[--run.n_todo]);

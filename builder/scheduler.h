@@ -4,7 +4,8 @@
  * One thread, the coordinator, calls cb_scheduler_run and owns the graph; it decides, the pools work. A wanted vertex
  * is looked up by its definition key as soon as that is known; on a hit its inputs are not asked for. Otherwise the
  * inputs are wanted, and when all are finished the vertex is executed in a pool (where its content key is looked up
- * first). Vertices whose key waits for the content of local files want their inputs right away, except late ones.
+ * first). Vertices whose key waits for the content of local files want their inputs right away, except late ones; the
+ * content of local files is wanted from the start.
  *
  * The first failure raises @cancel; running jobs are waited for, nothing new starts, the first error is returned.
  */
@@ -65,10 +66,13 @@ struct cb_scheduler {
 int cb_scheduler_run(const struct cb_scheduler *scheduler, struct cb_vertex *target, struct cb_err **err);
 
 /**
- * Runs @fn(arg) in the pool of @lane and waits for it while serving messages, signals and ticks: for work before and
- * after the graph. @subject marks its message.
+ * Runs fn(args[i]) for all @n in the pool of @lane and waits for them while serving messages, signals and ticks: for
+ * work before and after the graph. The first failure raises the cancel flag.
  */
-int cb_scheduler_call(const struct cb_scheduler *scheduler, enum cb_lane lane,
-	int (*fn)(void *arg, struct cb_err **err), void *arg, struct cb_err **err);
+int cb_scheduler_call(const struct cb_scheduler *scheduler, enum cb_lane lane, int (*fn)(void *arg, struct cb_err **err),
+	void *const *args, size_t n, struct cb_err **err);
+
+/** Serves messages, signals and ticks until ready(ctx), or CB_ERR_CANCELED. */
+int cb_scheduler_wait(const struct cb_scheduler *scheduler, bool (*ready)(void *ctx), struct cb_err **err);
 
 #endif

@@ -1,0 +1,98 @@
+/*
+ * One build: everything that is open while it runs, and the steps as the scheduler sees them.
+ *
+ * The coordinator makes and ends it. Jobs read what does not change (store, runtime, settings, graph) and use the
+ * thread-safe parts: queue, chains, snapshots.
+ */
+#ifndef CB_BUILDER_BUILD_H
+#define CB_BUILDER_BUILD_H
+
+#include <stdatomic.h>
+
+#include "base/cancel.h"
+#include "base/map.h"
+#include "base/pool.h"
+#include "builder/output.h"
+#include "builder/plan.h"
+#include "builder/progress.h"
+#include "builder/scheduler.h"
+#include "builder/snapfds.h"
+#include "layers/pull.h"
+#include "layers/store.h"
+#include "runtime/runtime.h"
+
+struct cb_commits;
+
+struct cb_build {
+	const struct cb_settings *settings;
+	struct cb_store *store;
+	struct cb_runtime *runtime;
+	struct cb_registry *registry;
+	struct cb_puller *puller;
+	struct cb_contexts *contexts;
+	struct cb_context_file file;
+	struct cb_buildfile *parsed;
+	struct cb_plan *plan;
+	struct cb_snapfds *snapfds;
+	struct cb_commits *commits;
+	struct cb_scheduler scheduler;
+	struct cb_progress *progress;
+	uint32_t n_shown;	 /* progress ids given out */
+	uint32_t *shown;	 /* by vertex id; UINT32_MAX: not shown */
+	struct cb_vertex *failed; /* whose error ended the build */
+	char salt[40];		 /* unique to this build */
+	bool has_epoch;
+	struct timespec epoch;
+	int signal_fd;
+	int signal;		 /* that was received, or 0 */
+	char *warned;		 /* warnings that were shown */
+};
+
+/** Time stamps of what a step makes from nothing: SOURCE_DATE_EPOCH or now. */
+struct timespec cb_build_time(const struct cb_build *build);
+
+/** Opens what every build needs. cb_runtime_enter was called. On failure everything is closed again. */
+int cb_build_open(const struct cb_settings *settings, struct cb_build **ret, struct cb_err **err);
+struct cb_build *cb_build_close(struct cb_build *build);
+CB_DEFINE_CLEANUP(struct cb_build *, cb_build_close)
+
+/** Reads, parses and plans. */
+int cb_build_plan(struct cb_build *build, struct cb_err **err);
+/** Runs the steps that the target needs for @needs (enum cb_output_need). */
+int cb_build_run(struct cb_build *build, unsigned int needs, struct cb_err **err);
+/** The finished image, with layers compressed as @compression. */
+int cb_build_result(struct cb_build *build, unsigned int needs, const struct cb_compress_spec *compression,
+	struct cb_result **ret, struct cb_err **err);
+
+/** A progress line that is no vertex of the graph. */
+uint32_t cb_build_show(struct cb_build *build, const char *name);
+
+/* For jobs, from any thread. */
+
+/** Posts @len bytes that the step wrote to its descriptor @fd. */
+void cb_build_log(struct cb_build *build, const struct cb_vertex *vertex, int fd, const void *data, size_t len);
+void cb_build_status(
+	struct cb_build *build, const struct cb_vertex *vertex, const char *what, uint64_t current, uint64_t total);
+void cb_build_note(struct cb_build *build, const struct cb_vertex *vertex, const char *text);
+/** The merged view of @chain; an empty tree for NULL. All its images are unpacked. */
+int cb_build_tree(struct cb_build *build, const struct cb_chain *chain, struct cb_tree **ret, struct cb_err **err);
+/** The file tree behind a vertex: a context's, or that of its chain. */
+int cb_build_source_tree(
+	struct cb_build *build, const struct cb_vertex *vertex, struct cb_tree **ret, struct cb_err **err);
+/** A chain's snapshot directories, bottom first; borrowed descriptors, caller frees the array. */
+int cb_build_fds(struct cb_build *build, const struct cb_chain *chain, int **ret, struct cb_err **err);
+
+/* The steps: each fills the fresh snapshot @fs, or result. step_*.c */
+
+int cb_step_execute(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err);
+int cb_step_probe(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err);
+int cb_step_image(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err);
+int cb_step_select(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err);
+int cb_step_copy(struct cb_build *build, struct cb_vertex *vertex, struct cb_snapshot *snapshot, struct cb_err **err);
+int cb_step_workdir(
+	struct cb_build *build, struct cb_vertex *vertex, struct cb_snapshot *snapshot, struct cb_err **err);
+int cb_step_run(struct cb_build *build, struct cb_vertex *vertex, struct cb_snapshot *snapshot, struct cb_err **err);
+/** Fetches the configs of base images: struct cb_plan_options.resolve. */
+int cb_step_resolve(void *build, struct cb_base **bases, size_t n, struct cb_err **err);
+
+#endif

@@ -1,0 +1,168 @@
+#include "builder/commit.h"
+
+#include <stdlib.h>
+
+#include "layers/layercommit.h"
+#include "layers/layertable.h"
+
+struct commit {
+	struct cb_commits *commits;
+	const struct cb_chain *chain;
+	struct cb_layer layer;
+	struct timespec created;
+	bool done;
+	int code;
+	struct cb_err *err;
+};
+
+struct cb_commits {
+	struct cb_build *build;
+	struct cb_compress_spec compression;
+	struct cb_map *map; /* content id of the chain -> struct commit */
+	size_t running;
+};
+
+static void commit_free(void *value)
+{
+	struct commit *commit = value;
+
+	cb_layer_done(&commit->layer);
+	cb_err_free(commit->err);
+	free(commit);
+}
+
+struct cb_commits *cb_commits_new(struct cb_build *build, const struct cb_compress_spec *compression)
+{
+	struct cb_commits *commits = cb_new0(struct cb_commits);
+
+	commits->build = build;
+	commits->compression = *compression;
+	commits->map = cb_map_new(commit_free);
+	return commits;
+}
+
+struct cb_commits *cb_commits_free(struct cb_commits *commits)
+{
+	if (!commits)
+		return NULL;
+	cb_map_free(commits->map);
+	free(commits);
+	return NULL;
+}
+
+/* 0 when the store has the layer from before, else 1. */
+static int find_stored(struct commit *commit, const struct cb_snapshot_info *info, struct cb_err **err)
+{
+	const struct cb_commits *commits = commit->commits;
+	struct cb_store *store = commits->build->store;
+	int r;
+
+	if (!cb_digest_is_set(&info->diff_id))
+		return 1;
+	r = cb_layer_find(store, &info->diff_id, commits->compression.codec, &commit->layer.blob, err);
+	if (r == 0)
+		commit->layer.diff_id = info->diff_id;
+	return r;
+}
+
+static int make_layer(struct commit *commit, const char *id, struct cb_err **err)
+{
+	struct cb_build *build = commit->commits->build;
+	CB_CLEANUP(cb_tree_free) struct cb_tree *parents = NULL;
+	struct cb_diff_spec spec = { .cancel = build->scheduler.cancel };
+	int r = cb_snapfds_get(build->snapfds, commit->chain, &spec.fs_fd, err);
+
+	if (r == 0 && commit->chain->below)
+		r = cb_build_tree(build, commit->chain->below, &parents, err);
+	if (r != 0)
+		return r < 0 ? r : cb_err_set(err, CB_ERR_INTERNAL, "snapshot %s is gone", id);
+	spec.flavour = cb_store_flavour(build->store);
+	spec.parents = parents;
+	r = cb_layer_commit(build->store, &spec, &commit->commits->compression, build->scheduler.pools[CB_LANE_CPU],
+		&commit->layer, err);
+	if (r == 0)
+		r = cb_layer_put(build->store, &commit->layer.diff_id, commit->layer.size, &commit->layer.blob, err);
+	if (r == 0)
+		r = cb_snapshot_set_diff_id(build->store, id, &commit->layer.diff_id, commit->layer.size, err);
+	return r < 0 ? r : 0;
+}
+
+static int commit_layer(struct commit *commit, struct cb_err **err)
+{
+	struct cb_build *build = commit->commits->build;
+	__attribute__((cleanup(cb_snapshot_info_done))) struct cb_snapshot_info info = { 0 };
+	const char *id = NULL;
+	int r = cb_snapfds_id(build->snapfds, commit->chain, &id, err);
+
+	if (r == 0)
+		r = cb_snapshot_stat(build->store, id, &info, err);
+	if (r != 0)
+		return r < 0 ? r : cb_err_set(err, CB_ERR_INTERNAL, "snapshot of a layer is gone");
+	commit->created.tv_sec = info.created;
+	r = find_stored(commit, &info, err);
+	return r > 0 ? make_layer(commit, id, err) : r;
+}
+
+static void commit_main(void *arg)
+{
+	struct commit *commit = arg;
+	struct cb_msg msg = { .kind = CB_MSG_TASK, .subject = commit };
+
+	msg.result = commit_layer(commit, &msg.err);
+	cb_queue_post(commit->commits->build->scheduler.queue, &msg);
+}
+
+void cb_commits_start(struct cb_commits *commits, const struct cb_chain *chain)
+{
+	struct commit *commit;
+
+	if (chain->base || cb_map_has(commits->map, chain->content.text))
+		return;
+	commit = cb_new0(struct commit);
+	commit->commits = commits;
+	commit->chain = chain;
+	cb_map_set(commits->map, chain->content.text, commit);
+	commits->running++;
+	cb_pool_submit(commits->build->scheduler.pools[CB_LANE_CPU], CB_PRIORITY_LOW, commit_main, commit);
+}
+
+bool cb_commits_message(struct cb_commits *commits, struct cb_msg *msg)
+{
+	struct commit *commit = msg->subject;
+	void *value;
+	size_t at = 0;
+
+	if (!commits)
+		return false;
+	while (cb_map_next(commits->map, &at, NULL, &value)) {
+		if (value != commit)
+			continue;
+		commit->done = true;
+		commit->code = msg->result;
+		commit->err = CB_TAKE_PTR(msg->err);
+		commits->running--;
+		return true;
+	}
+	return false;
+}
+
+bool cb_commits_idle(const struct cb_commits *commits)
+{
+	return !commits || commits->running == 0;
+}
+
+int cb_commits_get(struct cb_commits *commits, const struct cb_chain *chain, const struct cb_layer **ret,
+	struct timespec *ret_created, struct cb_err **err)
+{
+	struct commit *commit = cb_map_get(commits->map, chain->content.text);
+
+	if (!commit || !commit->done)
+		return cb_err_set(err, CB_ERR_INTERNAL, "a layer was not made");
+	if (commit->code < 0) {
+		cb_err_move(err, cb_err_copy(commit->err));
+		return commit->code;
+	}
+	*ret = &commit->layer;
+	*ret_created = commit->created;
+	return 0;
+}

@@ -1,0 +1,114 @@
+/* ADD of local archives: sources that are tars are unpacked, the others are copied. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "base/path.h"
+#include "builder/build.h"
+#include "builder/step_add.h"
+#include "layers/archive.h"
+#include "layers/dest.h"
+
+/* Where the entries of an archive go. */
+struct target {
+	struct cb_dest *dest;
+	const char *root; /* of the copy, as written */
+	struct cb_dest_attr missing;
+};
+
+static int open_dir(void *arg, const char *path, int *ret_fd, struct cb_err **err)
+{
+	struct target *target = arg;
+	cleanup_free char *full = cb_xasprintf("%s/%s", target->root, path);
+	cleanup_free char *canonical = NULL;
+	int r = cb_dest_resolve(target->dest, full, CB_TREE_FOLLOW, &canonical, err);
+
+	if (r < 0)
+		return r;
+	r = cb_dest_mkdirs(target->dest, canonical, &target->missing, ret_fd, err);
+	return r < 0 ? r : 0;
+}
+
+static int extract(const struct cb_copy_spec *spec, int fd, const char *root, struct cb_err **err)
+{
+	CB_CLEANUP(cb_dest_free) struct cb_dest *dest = NULL;
+	struct target target = { .root = root, .missing = { .mode = 0755, .time = spec->created } };
+	struct cb_archive_spec archive = { .fd = fd, .cancel = spec->cancel };
+	int r = cb_dest_new(spec->parents, spec->upper, &dest, err);
+
+	if (r < 0)
+		return r;
+	target.dest = dest;
+	if (spec->chown) {
+		target.missing.owner = *spec->chown;
+		archive.chown = true;
+		archive.uid = spec->chown->uid;
+		archive.gid = spec->chown->gid;
+	}
+	archive.dest = (struct cb_archive_dest){ open_dir, &target };
+	r = cb_archive_extract(&archive, NULL, err);
+	return r < 0 ? r : cb_dest_finish(dest, err);
+}
+
+/* 1 with *ret_fd when @source is an archive. */
+static int open_archive(const struct cb_copy_spec *spec, const struct cb_copy_source *source, int *ret_fd,
+	struct cb_err **err)
+{
+	cleanup_close int fd = -EBADF;
+	struct stat st;
+	int r;
+
+	if (source->is_dir)
+		return 0;
+	r = cb_tree_stat(spec->src, source->path, &st, err);
+	if (r != 0 || !S_ISREG(st.st_mode))
+		return r < 0 ? r : 0;
+	r = cb_tree_open(spec->src, source->path, &fd, err);
+	if (r != 0)
+		return r < 0 ? r : 0;
+	r = cb_archive_is_tar(fd, err);
+	if (r > 0)
+		*ret_fd = CB_TAKE_FD(fd);
+	return r;
+}
+
+/* The destination directory, absolute. */
+static char *root_of(const struct cb_copy_spec *spec)
+{
+	if (*spec->dest == '/')
+		return cb_path_abs(spec->dest);
+	return cb_path_join(spec->workdir ? spec->workdir : "/", spec->dest);
+}
+
+int cb_step_add(const struct cb_copy_spec *spec, struct cb_err **err)
+{
+	const struct cb_sources *all = spec->sources;
+	struct cb_copy_spec rest = *spec;
+	cleanup_free struct cb_copy_source *plain = NULL;
+	cleanup_free char *root = root_of(spec);
+	struct cb_sources some;
+	size_t n = 0;
+
+	if (!all)
+		return cb_copy_run(spec, err);
+	/* Archives are rare: everything else goes in one copy, in its order. */
+	plain = cb_xcalloc(all->n + 1, sizeof(*plain));
+	for (size_t i = 0; i < all->n; i++) {
+		cleanup_close int fd = -EBADF;
+		int r = open_archive(spec, &all->v[i], &fd, err);
+
+		if (r == 0)
+			plain[n++] = all->v[i];
+		if (r > 0)
+			r = extract(spec, fd, root, err);
+		if (r < 0)
+			return cb_err_wrap(err, r, "ADD %s", all->v[i].shown);
+	}
+	if (!n && !spec->n_files)
+		return all->n ? 0 : cb_copy_run(spec, err);
+	some = *all;
+	some.v = plain;
+	some.n = n;
+	rest.sources = &some;
+	return cb_copy_run(&rest, err);
+}

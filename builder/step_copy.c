@@ -1,0 +1,205 @@
+/* Files: which are selected, COPY, ADD and WORKDIR. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/fd.h"
+#include "builder/build.h"
+#include "builder/context.h"
+#include "builder/step_add.h"
+#include "layers/chmod.h"
+#include "layers/chown.h"
+#include "layers/contenthash.h"
+#include "layers/copytree.h"
+#include "layers/dest.h"
+#include "layers/match.h"
+#include "parser/dockerignore.h"
+#include "parser/pattern.h"
+
+static struct cb_vertex *input_of(const struct cb_vertex *vertex, enum cb_input_role role)
+{
+	for (size_t i = 0; i < vertex->n_inputs; i++)
+		if (vertex->inputs[i].role == role)
+			return vertex->inputs[i].vertex;
+	return NULL;
+}
+
+static const struct cb_hash_index *index_of(const struct cb_vertex *source)
+{
+	if (!source || source->kind != CB_VERTEX_CONTEXT)
+		return NULL;
+	return &((const struct cb_op_context *)source->op)->context->index;
+}
+
+/* ---- selection ------------------------------------------------------------------------------------------------ */
+
+static enum cb_path_verdict excluded(void *userdata, const char *path, bool is_dir)
+{
+	switch (cb_ignore_match(userdata, path, is_dir)) {
+	case CB_IGNORE_KEEP:
+		return CB_PATH_TAKE;
+	case CB_IGNORE_DROP:
+		return is_dir ? CB_PATH_PEEK : CB_PATH_DROP;
+	case CB_IGNORE_PRUNE:
+		break;
+	}
+	return CB_PATH_DROP;
+}
+
+struct selection {
+	struct cb_tree *tree;
+	struct cb_sources sources;
+	struct cb_ignore *ignore;
+	struct cb_path_filter filter;
+};
+
+static void selection_done(struct selection *s)
+{
+	cb_tree_free(s->tree);
+	cb_sources_done(&s->sources);
+	cb_ignore_free(s->ignore);
+}
+
+static int select_files(struct cb_build *build, const struct cb_vertex *source, const struct cb_words *sources,
+	const struct cb_words *excludes, bool parents, bool literal, struct selection *s, struct cb_err **err)
+{
+	struct cb_match_spec spec = { .match = cb_pattern_match, .parents = parents, .literal = literal };
+	int r = cb_build_source_tree(build, source, &s->tree, err);
+
+	if (r < 0)
+		return r;
+	if (excludes->n) {
+		cleanup_strv struct cb_strv patterns = { 0 };
+
+		for (size_t i = 0; i < excludes->n; i++)
+			cb_strv_add(&patterns, excludes->v[i]);
+		r = cb_ignore_new(&patterns, &s->ignore, err);
+		if (r < 0)
+			return cb_err_wrap(err, r, "--exclude");
+		s->filter = (struct cb_path_filter){ excluded, s->ignore };
+	}
+	spec.tree = s->tree;
+	for (size_t i = 0; i < sources->n; i++) {
+		r = cb_sources_add(&s->sources, &spec, sources->v[i], err);
+		if (r < 0)
+			return r == CB_ERR_NOT_FOUND ? cb_err_wrap(err, r, "failed to calculate checksum") : r;
+	}
+	return 0;
+}
+
+int cb_step_select(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err)
+{
+	__attribute__((cleanup(selection_done))) struct selection s = { 0 };
+	const struct cb_op_select *op = vertex->op;
+	const struct cb_vertex *source = input_of(vertex, CB_INPUT_SOURCE);
+	struct cb_content_result content;
+	struct cb_content_spec spec = {
+		.index = index_of(source), .pool = build->scheduler.pools[CB_LANE_CPU], .cancel = build->scheduler.cancel
+	};
+	struct cb_step_result *result;
+	int r = select_files(build, source, &op->sources, &op->excludes, op->parents, op->literal, &s, err);
+
+	if (r < 0)
+		return r;
+	spec.tree = s.tree;
+	spec.sources = &s.sources;
+	spec.exclude = s.ignore ? &s.filter : NULL;
+	r = cb_content_digest(&spec, &content, err);
+	if (r < 0)
+		return r;
+	result = cb_new0(struct cb_step_result);
+	cb_digest_from_bytes(content.digest, &result->content);
+	vertex->result = result;
+	return 0;
+}
+
+/* ---- COPY ----------------------------------------------------------------------------------------------------- */
+
+static int parents_tree(
+	struct cb_build *build, const struct cb_vertex *vertex, struct cb_tree **ret, struct cb_err **err)
+{
+	const struct cb_vertex *parent = cb_vertex_parent(vertex);
+
+	*ret = NULL;
+	return parent ? cb_build_source_tree(build, parent, ret, err) : 0;
+}
+
+static int set_modes(const struct cb_op_copy *op, struct cb_tree *parents, struct cb_owner *owner,
+	struct cb_chmod *chmod, struct cb_copy_spec *spec, struct cb_err **err)
+{
+	int r = 0;
+
+	if (op->chown) {
+		r = cb_chown_lookup(op->chown, parents, owner, err);
+		spec->chown = owner;
+	}
+	if (r == 0 && op->chmod) {
+		r = cb_chmod_parse(op->chmod, chmod, err);
+		spec->chmod = chmod;
+	}
+	return r;
+}
+
+int cb_step_copy(struct cb_build *build, struct cb_vertex *vertex, struct cb_snapshot *snapshot, struct cb_err **err)
+{
+	__attribute__((cleanup(selection_done))) struct selection s = { 0 };
+	__attribute__((cleanup(cb_chmod_done))) struct cb_chmod chmod = { 0 };
+	CB_CLEANUP(cb_tree_free) struct cb_tree *parents = NULL;
+	const struct cb_op_copy *op = vertex->op;
+	const struct cb_vertex *select = input_of(vertex, CB_INPUT_FILES);
+	const struct cb_vertex *source = select ? input_of(select, CB_INPUT_SOURCE) : NULL;
+	cleanup_free struct cb_copy_file *files = cb_xcalloc(op->n_files + 1, sizeof(*files));
+	struct cb_owner owner;
+	struct cb_copy_spec spec = {
+		.dest = op->dest,
+		.workdir = op->workdir,
+		.upper = cb_snapshot_fs(snapshot),
+		.created = cb_build_time(build),
+		.index = index_of(source),
+		.pool = build->scheduler.pools[CB_LANE_CPU],
+		.cancel = build->scheduler.cancel,
+	};
+	int r = 0;
+
+	if (select) {
+		const struct cb_op_select *what = select->op;
+
+		r = select_files(build, source, &what->sources, &what->excludes, what->parents, what->literal, &s, err);
+		spec.src = s.tree;
+		spec.sources = &s.sources;
+		spec.exclude = s.ignore ? &s.filter : NULL;
+	}
+	for (size_t i = 0; i < op->n_files; i++)
+		files[i] = (struct cb_copy_file){ op->files[i].name, op->files[i].data, op->files[i].len };
+	spec.files = files;
+	spec.n_files = op->n_files;
+	if (r == 0)
+		r = parents_tree(build, vertex, &parents, err);
+	spec.parents = parents;
+	if (r == 0)
+		r = set_modes(op, parents, &owner, &chmod, &spec, err);
+	if (r == 0)
+		r = op->add && !op->keep_archives ? cb_step_add(&spec, err) : cb_copy_run(&spec, err);
+	return r;
+}
+
+/* ---- WORKDIR -------------------------------------------------------------------------------------------------- */
+
+int cb_step_workdir(struct cb_build *build, struct cb_vertex *vertex, struct cb_snapshot *snapshot, struct cb_err **err)
+{
+	CB_CLEANUP(cb_tree_free) struct cb_tree *parents = NULL;
+	CB_CLEANUP(cb_dest_free) struct cb_dest *dest = NULL;
+	const struct cb_op_workdir *op = vertex->op;
+	struct cb_dest_attr missing = { .mode = 0755, .time = cb_build_time(build) };
+	cleanup_free char *path = NULL;
+	int r = parents_tree(build, vertex, &parents, err);
+
+	if (r == 0 && *op->user)
+		r = cb_chown_lookup(op->user, parents, &missing.owner, err);
+	if (r == 0)
+		r = cb_dest_new(parents, cb_snapshot_fs(snapshot), &dest, err);
+	if (r == 0)
+		r = cb_dest_resolve(dest, op->path, CB_TREE_FOLLOW, &path, err);
+	if (r == 0 || r == 1)
+		r = cb_dest_mkdirs(dest, path, &missing, NULL, err);
+	return r < 0 ? r : cb_dest_finish(dest, err);
+}

@@ -1,0 +1,188 @@
+/* Executing a vertex: content key, single flight, the work of its kind, the record. */
+#include <stdlib.h>
+
+#include "base/timefmt.h"
+#include "builder/build.h"
+#include "builder/cache.h"
+#include "builder/cachekey.h"
+#include "builder/context.h"
+#include "layers/record.h"
+
+static bool makes_snapshot(enum cb_vertex_kind kind)
+{
+	return kind == CB_VERTEX_RUN || kind == CB_VERTEX_COPY || kind == CB_VERTEX_ADD || kind == CB_VERTEX_WORKDIR;
+}
+
+int cb_step_probe(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err)
+{
+	struct cb_step_result *result;
+	int r;
+
+	if (!makes_snapshot(vertex->kind))
+		return 0;
+	r = cb_cache_find(build, &vertex->key, &result, err);
+	if (r > 0)
+		vertex->result = result;
+	return r;
+}
+
+static int step_context(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err)
+{
+	const struct cb_op_context *op = vertex->op;
+	struct cb_step_result *result;
+	int r = cb_context_open(op->context, build->store, err);
+
+	if (r < 0)
+		return r;
+	result = cb_new0(struct cb_step_result);
+	/* The directory itself says nothing: what is selected from it does. */
+	cb_digest_of(op->context->path, 0, &result->content);
+	vertex->result = result;
+	return 0;
+}
+
+static int step_merge(struct cb_build *build, struct cb_vertex *vertex)
+{
+	const struct cb_step_result *lower = vertex->inputs[0].vertex->result, *upper = vertex->inputs[1].vertex->result;
+	struct cb_step_result *result = cb_new0(struct cb_step_result);
+
+	result->chain = cb_chain_stack(build->plan->chains, lower->chain, upper->chain);
+	vertex->result = result;
+	return 0;
+}
+
+static int work(struct cb_build *build, struct cb_vertex *vertex, struct cb_snapshot *snapshot, struct cb_err **err)
+{
+	switch (vertex->kind) {
+	case CB_VERTEX_RUN:
+		return cb_step_run(build, vertex, snapshot, err);
+	case CB_VERTEX_WORKDIR:
+		return cb_step_workdir(build, vertex, snapshot, err);
+	default:
+		return cb_step_copy(build, vertex, snapshot, err);
+	}
+}
+
+static const struct cb_chain *parent_chain(const struct cb_vertex *vertex)
+{
+	const struct cb_vertex *parent = cb_vertex_parent(vertex);
+
+	return parent ? ((const struct cb_step_result *)parent->result)->chain : NULL;
+}
+
+/* Makes the snapshot and its record. The lock of its key is held. */
+static int make(struct cb_build *build, struct cb_vertex *vertex, const struct cb_digest *content, json_t *fields,
+	struct cb_err **err)
+{
+	CB_CLEANUP(cb_snapshot_free) struct cb_snapshot *snapshot = NULL;
+	cleanup_json json_t *inputs = fields;
+	struct cb_snapshot_info info = { .kind = (char *)cb_vertex_kind_name(vertex->kind) };
+	const struct cb_digest keys[] = { vertex->lasting, *content };
+	const struct cb_chain *below = parent_chain(vertex);
+	struct cb_step_result *result;
+	uint64_t start = cb_time_mono();
+	int r = cb_snapshot_new(build->store, &snapshot, err);
+
+	if (r == 0)
+		r = work(build, vertex, snapshot, err);
+	if (r == 0)
+		r = cb_cancel_check(build->scheduler.cancel, err);
+	if (r < 0)
+		return r;
+	if (below && !below->base)
+		info.parent = (char *)below->snapshot;
+	r = cb_snapshot_commit(snapshot, &info, err);
+	if (r < 0)
+		return cb_err_wrap(err, r, "keep the result");
+	result = cb_new0(struct cb_step_result);
+	result->chain = cb_chain_add(build->plan->chains, below, cb_snapshot_id(snapshot));
+	r = cb_cache_put(build, vertex, keys, ARRAY_SIZE(keys), cb_snapshot_id(snapshot), result, cb_time_mono() - start,
+		CB_TAKE_PTR(inputs), err);
+	if (r == 0) {
+		int fd;
+
+		/* Held open for the rest of the build before the snapshot object lets go of it. */
+		r = cb_snapfds_get(build->snapfds, result->chain, &fd, err);
+		if (r > 0)
+			r = cb_err_set(err, CB_ERR_INTERNAL, "the snapshot of the step is gone");
+	}
+	if (r < 0) {
+		free(result);
+		return r;
+	}
+	vertex->result = result;
+	return 0;
+}
+
+/* Looks the content key up; a hit is remembered under the definition key. */
+static int find_content(
+	struct cb_build *build, struct cb_vertex *vertex, const struct cb_digest *content, struct cb_err **err)
+{
+	struct cb_step_result *result;
+	int r;
+
+	if (vertex->no_cache)
+		return 0;
+	r = cb_cache_find(build, content, &result, err);
+	if (r <= 0)
+		return r;
+	vertex->result = result;
+	r = cb_record_add_key(build->store, result->record, &vertex->lasting, err);
+	return r < 0 ? r : 1;
+}
+
+static int execute_cached(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err)
+{
+	CB_CLEANUP(cb_lock_free) struct cb_lock *lock = NULL;
+	cleanup_json json_t *fields = NULL;
+	cleanup_free char *name = NULL;
+	struct cb_digest content;
+	int r;
+
+	cb_cachekey_content(vertex, &content, &fields);
+	r = find_content(build, vertex, &content, err);
+	if (r != 0)
+		return r;
+	name = cb_xasprintf("step %s", content.text);
+	r = cb_lock_try(build->store, name, &lock, err);
+	if (r > 0) {
+		/* Another process makes the same: its result will do. */
+		r = cb_lock_wait(build->store, name, build->scheduler.cancel, &lock, err);
+		if (r == 0)
+			r = find_content(build, vertex, &content, err);
+		if (r != 0)
+			return r;
+	}
+	return r < 0 ? r : make(build, vertex, &content, CB_TAKE_PTR(fields), err);
+}
+
+static int execute(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err)
+{
+	int r = cb_cancel_check(build->scheduler.cancel, err);
+
+	if (r < 0)
+		return r;
+	switch (vertex->kind) {
+	case CB_VERTEX_IMAGE:
+		return cb_step_image(build, vertex, err);
+	case CB_VERTEX_CONTEXT:
+		return step_context(build, vertex, err);
+	case CB_VERTEX_SELECT:
+		return cb_step_select(build, vertex, err);
+	case CB_VERTEX_MERGE:
+		return step_merge(build, vertex);
+	default:
+		return execute_cached(build, vertex, err);
+	}
+}
+
+int cb_step_execute(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err)
+{
+	int r = execute(build, vertex, err);
+
+	if (r >= 0 || r == CB_ERR_CANCELED)
+		return r;
+	if (err && *err && !(*err)->file)
+		cb_err_locate(err, r, vertex->line, vertex->col, vertex->end_line);
+	return r;
+}

@@ -1,0 +1,271 @@
+/* RUN: one process in a container on the stage's file system, with the new snapshot taking the writes. */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "builder/build.h"
+#include "builder/step_mounts.h"
+#include "layers/dest.h"
+#include "runtime/user.h"
+
+/* How long a canceled command may take to end by itself. */
+#define GRACE_MS 300
+#define READ_MAX (32 << 10)
+
+struct run {
+	struct cb_build *build;
+	struct cb_vertex *vertex;
+	const struct cb_op_run *op;
+	struct cb_tree *tree;
+	int *layers;
+	struct cb_user user;
+	struct cb_strv env;
+	struct cb_run_mounts mounts;
+	struct cb_extra_host *hosts;
+	struct cb_strv host_texts;
+	struct cb_ulimit *ulimits;
+};
+
+static void run_done(struct run *run)
+{
+	cb_run_mounts_done(&run->mounts);
+	cb_tree_free(run->tree);
+	free(run->layers);
+	cb_user_done(&run->user);
+	cb_strv_done(&run->env);
+	cb_strv_done(&run->host_texts);
+	free(run->hosts);
+	free(run->ulimits);
+}
+
+/* ---- preparing ------------------------------------------------------------------------------------------------ */
+
+static int find_user(struct run *run, struct cb_err **err)
+{
+	cleanup_buf struct cb_buf passwd = { 0 }, group = { 0 };
+	int r = cb_tree_read_file(run->tree, "/etc/passwd", CB_USER_FILE_MAX, &passwd, err);
+
+	if (r >= 0)
+		r = cb_tree_read_file(run->tree, "/etc/group", CB_USER_FILE_MAX, &group, err);
+	if (r < 0)
+		return r;
+	return cb_user_resolve(run->op->user, passwd.data, passwd.len, group.data, group.len, &run->user, err);
+}
+
+static void make_env(struct run *run)
+{
+	const struct cb_op_run *op = run->op;
+
+	for (size_t i = 0; i < op->env.n; i++)
+		cb_strv_add(&run->env, op->env.v[i]);
+	for (size_t i = 0; i < op->proxies.n; i++)
+		cb_strv_add(&run->env, op->proxies.v[i]);
+	if (!cb_env_get(&run->env, "HOME"))
+		cb_env_set(&run->env, "HOME", run->user.home);
+}
+
+static void make_hosts(struct run *run, struct cb_run_spec *spec)
+{
+	const struct cb_strv *hosts = &run->build->settings->add_hosts;
+
+	run->hosts = cb_xcalloc(hosts->n + 1, sizeof(*run->hosts));
+	for (size_t i = 0; i < hosts->n; i++) {
+		size_t len = strcspn(hosts->v[i], "=");
+
+		cb_strv_addn(&run->host_texts, hosts->v[i], len);
+		run->hosts[i].name = run->host_texts.v[run->host_texts.n - 1];
+		run->hosts[i].address = hosts->v[i][len] ? hosts->v[i] + len + 1 : "";
+	}
+	spec->extra_hosts = run->hosts;
+	spec->n_extra_hosts = hosts->n;
+}
+
+static int make_ulimits(struct run *run, struct cb_run_spec *spec, struct cb_err **err)
+{
+	static const struct {
+		const char *name;
+		int resource;
+	} table[] = {
+		{ "core", RLIMIT_CORE },
+		{ "cpu", RLIMIT_CPU },
+		{ "data", RLIMIT_DATA },
+		{ "fsize", RLIMIT_FSIZE },
+		{ "locks", RLIMIT_LOCKS },
+		{ "memlock", RLIMIT_MEMLOCK },
+		{ "msgqueue", RLIMIT_MSGQUEUE },
+		{ "nice", RLIMIT_NICE },
+		{ "nofile", RLIMIT_NOFILE },
+		{ "nproc", RLIMIT_NPROC },
+		{ "rss", RLIMIT_RSS },
+		{ "rtprio", RLIMIT_RTPRIO },
+		{ "rttime", RLIMIT_RTTIME },
+		{ "sigpending", RLIMIT_SIGPENDING },
+		{ "stack", RLIMIT_STACK },
+	};
+	const struct cb_settings *settings = run->build->settings;
+
+	run->ulimits = cb_xcalloc(settings->n_ulimits + 1, sizeof(*run->ulimits));
+	for (size_t i = 0; i < settings->n_ulimits; i++) {
+		const struct cb_ulimit_spec *limit = &settings->ulimits[i];
+		size_t k = 0;
+
+		while (k < ARRAY_SIZE(table) && strcmp(table[k].name, limit->name) != 0)
+			k++;
+		if (k == ARRAY_SIZE(table))
+			return cb_err_set(err, CB_ERR_USAGE, "--ulimit: no limit is called \"%s\"", limit->name);
+		run->ulimits[i] = (struct cb_ulimit){ table[k].resource, (uint64_t)limit->soft, (uint64_t)limit->hard };
+	}
+	spec->ulimits = run->ulimits;
+	spec->n_ulimits = settings->n_ulimits;
+	return 0;
+}
+
+static enum cb_run_network network_of(enum cb_network network)
+{
+	switch (network) {
+	case CB_NETWORK_NONE:
+		return CB_RUN_NETWORK_NONE;
+	case CB_NETWORK_HOST:
+		return CB_RUN_NETWORK_HOST;
+	case CB_NETWORK_DEFAULT:
+		break;
+	}
+	return CB_RUN_NETWORK_DEFAULT;
+}
+
+static int prepare(struct run *run, struct cb_snapshot *snapshot, struct cb_run_spec *spec, struct cb_err **err)
+{
+	const struct cb_op_run *op = run->op;
+	const struct cb_vertex *parent = cb_vertex_parent(run->vertex);
+	const struct cb_chain *chain = parent ? ((const struct cb_step_result *)parent->result)->chain : NULL;
+	const struct cb_strv *args = &run->build->settings->build_args;
+	int r = cb_build_fds(run->build, chain, &run->layers, err);
+
+	if (r == 0)
+		r = cb_build_tree(run->build, chain, &run->tree, err);
+	if (r == 0)
+		r = cb_dest_init_root(run->tree, cb_snapshot_fs(snapshot), err);
+	if (r == 0)
+		r = find_user(run, err);
+	if (r < 0)
+		return r;
+	spec->layers = run->layers;
+	spec->n_layers = cb_chain_depth(chain);
+	spec->upper_fd = cb_snapshot_fs(snapshot);
+	spec->work_fd = cb_snapshot_work(snapshot, err);
+	if (spec->work_fd < 0)
+		return spec->work_fd;
+	make_env(run);
+	r = cb_run_mounts_make(run->build, run->vertex, &run->mounts, &run->env, err);
+	if (r < 0)
+		return r;
+	spec->mounts = run->mounts.v;
+	spec->n_mounts = run->mounts.n;
+	spec->argv = op->argv.v;
+	spec->env = (const char *const *)run->env.v;
+	spec->cwd = op->cwd;
+	spec->uid = run->user.uid;
+	spec->gid = run->user.gid;
+	spec->groups = run->user.groups;
+	spec->n_groups = run->user.n_groups;
+	spec->hostname = cb_env_get(args, "BUILDKIT_SANDBOX_HOSTNAME");
+	spec->network = network_of(op->network);
+	spec->insecure = op->security == CB_SECURITY_INSECURE;
+	spec->shm_size = run->build->settings->shm_size;
+	make_hosts(run, spec);
+	return make_ulimits(run, spec, err);
+}
+
+/* ---- running -------------------------------------------------------------------------------------------------- */
+
+/* Passes on what is there; false at the end. */
+static bool forward(struct run *run, int fd, int stream)
+{
+	char data[READ_MAX];
+	ssize_t n;
+
+	do
+		n = read(fd, data, sizeof(data));
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		return false;
+	cb_build_log(run->build, run->vertex, stream, data, (size_t)n);
+	return true;
+}
+
+/* Until both ends are closed, which they are when every process of the step is gone. */
+static void pump(struct run *run, struct cb_run *running, int out, int errout)
+{
+	struct pollfd fds[3] = {
+		{ .fd = out, .events = POLLIN },
+		{ .fd = errout, .events = POLLIN },
+		{ .fd = cb_cancel_fd(run->build->scheduler.cancel), .events = POLLIN },
+	};
+
+	while (fds[0].fd >= 0 || fds[1].fd >= 0) {
+		if (poll(fds, 3, -1) < 0 && errno != EINTR)
+			return;
+		for (int i = 0; i < 2; i++)
+			if (fds[i].fd >= 0 && fds[i].revents && !forward(run, fds[i].fd, i + 1))
+				fds[i].fd = -1;
+		if (fds[2].fd >= 0 && fds[2].revents) {
+			fds[2].fd = -1;
+			cb_runtime_kill(running, GRACE_MS);
+		}
+	}
+}
+
+static int outcome(const struct run *run, const struct cb_run_result *result, struct cb_err **err)
+{
+	for (size_t i = 0; i < result->warnings.n; i++)
+		cb_build_note(run->build, run->vertex, result->warnings.v[i]);
+	if (result->killed)
+		return cb_err_set(err, CB_ERR_CANCELED, "canceled");
+	if (result->oom)
+		return cb_err_set(err, CB_ERR_STEP, "process %s ran out of memory: cannot allocate memory",
+			run->op->shown);
+	if (result->status != 0)
+		return cb_err_set(err, CB_ERR_STEP, "process %s did not complete successfully: exit code: %d",
+			run->op->shown, result->status);
+	return 0;
+}
+
+int cb_step_run(struct cb_build *build, struct cb_vertex *vertex, struct cb_snapshot *snapshot, struct cb_err **err)
+{
+	__attribute__((cleanup(run_done))) struct run run = { .build = build, .vertex = vertex, .op = vertex->op };
+	__attribute__((cleanup(cb_run_result_done))) struct cb_run_result result = { 0 };
+	struct cb_run_spec spec = CB_RUN_SPEC_INIT;
+	struct cb_run *running;
+	int out[2], errout[2], r;
+
+	if (!run.op->argv.n)
+		return cb_err_set(err, CB_ERR_STEP, "process \"\" did not complete successfully: no command given");
+	r = prepare(&run, snapshot, &spec, err);
+	if (r < 0)
+		return r;
+	if (pipe2(out, O_CLOEXEC) < 0)
+		return cb_err_errno(err, errno, "pipe");
+	if (pipe2(errout, O_CLOEXEC) < 0) {
+		r = cb_err_errno(err, errno, "pipe");
+		close(out[0]);
+		close(out[1]);
+		return r;
+	}
+	spec.stdout_fd = out[1];
+	spec.stderr_fd = errout[1];
+	r = cb_runtime_start(build->runtime, &spec, &running, err);
+	close(out[1]);
+	close(errout[1]);
+	if (r == 0) {
+		pump(&run, running, out[0], errout[0]);
+		r = cb_runtime_wait(running, build->scheduler.cancel, GRACE_MS, &result, err);
+	}
+	close(out[0]);
+	close(errout[0]);
+	return r < 0 ? r : outcome(&run, &result, err);
+}
