@@ -32,8 +32,7 @@ void cb_build_log(struct cb_build *build, const struct cb_vertex *vertex, int fd
 {
 	struct cb_msg msg = { .kind = CB_MSG_LOG, .subject = (void *)vertex, .fd = fd, .len = len };
 
-	msg.data = cb_xstrndup(data, 0);
-	msg.data = cb_xreallocarray(msg.data, len + 1, 1);
+	msg.data = cb_xmalloc(len + 1);
 	memcpy(msg.data, data, len);
 	msg.data[len] = '\0';
 	cb_queue_post(build->scheduler.queue, &msg);
@@ -72,6 +71,11 @@ int cb_build_fds(struct cb_build *build, const struct cb_chain *chain, int **ret
 	return 0;
 }
 
+enum cb_flavour cb_build_flavour(const struct cb_build *build)
+{
+	return cb_store_flavour(build->store) == CB_STORE_USER ? CB_FLAVOUR_USER : CB_FLAVOUR_TRUSTED;
+}
+
 int cb_build_tree(struct cb_build *build, const struct cb_chain *chain, struct cb_tree **ret, struct cb_err **err)
 {
 	cleanup_free int *fds = NULL;
@@ -79,8 +83,7 @@ int cb_build_tree(struct cb_build *build, const struct cb_chain *chain, struct c
 
 	if (r < 0)
 		return r;
-	return cb_tree_new_layers(fds, cb_chain_depth(chain),
-		cb_store_flavour(build->store) == CB_STORE_USER ? CB_FLAVOUR_USER : CB_FLAVOUR_TRUSTED, ret, err);
+	return cb_tree_new_layers(fds, cb_chain_depth(chain), cb_build_flavour(build), ret, err);
 }
 
 int cb_build_source_tree(
@@ -138,6 +141,12 @@ uint32_t cb_build_show(struct cb_build *build, const char *name)
 static uint32_t shown_id(const struct cb_build *build, const struct cb_vertex *vertex)
 {
 	return build->shown && vertex ? build->shown[vertex->id] : UINT32_MAX;
+}
+
+void cb_build_stand_in(struct cb_build *build, struct cb_vertex *vertex, uint32_t id)
+{
+	*vertex = (struct cb_vertex){ .id = (unsigned int)build->plan->graph.n };
+	build->shown[vertex->id] = id;
 }
 
 static void start_commit(struct cb_build *build, const struct cb_vertex *vertex)
@@ -265,8 +274,6 @@ static int read_epoch(struct cb_build *build, struct cb_err **err)
 	const char *text = cb_env_get(&build->settings->build_args, "SOURCE_DATE_EPOCH");
 	int64_t seconds;
 
-	if (!text)
-		text = getenv("SOURCE_DATE_EPOCH");
 	if (!text || !*text)
 		return 0;
 	if (!cb_num_i64(text, &seconds) || seconds < 0)
@@ -276,15 +283,22 @@ static int read_epoch(struct cb_build *build, struct cb_err **err)
 	return 0;
 }
 
-static int open_runtime(struct cb_build *build, struct cb_err **err)
+enum cb_isolation cb_build_isolation(const struct cb_settings *settings)
 {
-	struct cb_runtime_options options = { .scratch_fd = cb_store_tmpfd(build->store) };
-	static const enum cb_isolation all[] = { CB_ISOLATION_AUTO, CB_ISOLATION_ROOT_USERNS, CB_ISOLATION_ROOT,
-		CB_ISOLATION_RANGES, CB_ISOLATION_SINGLE };
+	static const enum cb_isolation all[] = { CB_ISOLATION_ROOT_USERNS, CB_ISOLATION_ROOT, CB_ISOLATION_RANGES,
+		CB_ISOLATION_SINGLE };
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
-		if (cb_str_eq(build->settings->isolation, cb_isolation_name(all[i])))
-			options.isolation = all[i];
+		if (cb_str_eq(settings->isolation, cb_isolation_name(all[i])))
+			return all[i];
+	return CB_ISOLATION_AUTO;
+}
+
+static int open_runtime(struct cb_build *build, struct cb_err **err)
+{
+	struct cb_runtime_options options = { .isolation = cb_build_isolation(build->settings) };
+
+	options.scratch_fd = cb_store_tmpfd(build->store);
 	return cb_runtime_open(&options, &build->runtime, err);
 }
 

@@ -64,6 +64,11 @@ int cb_build_run(struct cb_build *build, unsigned int needs, struct cb_err **err
 int cb_build_result(struct cb_build *build, unsigned int needs, const struct cb_compress_spec *compression,
 	struct cb_result **ret, struct cb_err **err);
 
+/** The isolation that --isolation names. */
+enum cb_isolation cb_build_isolation(const struct cb_settings *settings);
+/** Makes messages about @vertex, which is in no graph, go to the progress line @id. After cb_build_run. */
+void cb_build_stand_in(struct cb_build *build, struct cb_vertex *vertex, uint32_t id);
+
 /** A progress line that is no vertex of the graph. */
 uint32_t cb_build_show(struct cb_build *build, const char *name);
 
@@ -79,6 +84,8 @@ int cb_build_tree(struct cb_build *build, const struct cb_chain *chain, struct c
 /** The file tree behind a vertex: a context's, or that of its chain. */
 int cb_build_source_tree(
 	struct cb_build *build, const struct cb_vertex *vertex, struct cb_tree **ret, struct cb_err **err);
+/** How the store marks opaque directories. */
+enum cb_flavour cb_build_flavour(const struct cb_build *build);
 /** A chain's snapshot directories, bottom first; borrowed descriptors, caller frees the array. */
 int cb_build_fds(struct cb_build *build, const struct cb_chain *chain, int **ret, struct cb_err **err);
 

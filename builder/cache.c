@@ -1,6 +1,7 @@
 #include "builder/cache.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/json.h"
 #include "layers/record.h"

@@ -2,7 +2,6 @@
 
 #include <stdlib.h>
 
-#include "layers/layercommit.h"
 #include "layers/layertable.h"
 
 struct commit {
@@ -76,7 +75,7 @@ static int make_layer(struct commit *commit, const char *id, struct cb_err **err
 		r = cb_build_tree(build, commit->chain->below, &parents, err);
 	if (r != 0)
 		return r < 0 ? r : cb_err_set(err, CB_ERR_INTERNAL, "snapshot %s is gone", id);
-	spec.flavour = cb_store_flavour(build->store);
+	spec.flavour = cb_build_flavour(build);
 	spec.parents = parents;
 	r = cb_layer_commit(build->store, &spec, &commit->commits->compression, build->scheduler.pools[CB_LANE_CPU],
 		&commit->layer, err);

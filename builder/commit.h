@@ -8,6 +8,7 @@
 #define CB_BUILDER_COMMIT_H
 
 #include "builder/build.h"
+#include "layers/layercommit.h"
 
 struct cb_commits;
 

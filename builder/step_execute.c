@@ -1,6 +1,7 @@
 /* Executing a vertex: content key, single flight, the work of its kind, the record. */
 #include <stdlib.h>
 
+#include "base/json.h"
 #include "base/timefmt.h"
 #include "builder/build.h"
 #include "builder/cache.h"

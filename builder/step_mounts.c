@@ -210,7 +210,7 @@ static int make_one(struct cb_build *build, const struct cb_op_mount *op, struct
 	case CB_MOUNT_SSH:
 		break;
 	}
-	if (m->required || build->settings->ssh.n)
+	if (m->required)
 		return cb_err_set(err, CB_ERR_UNSUPPORTED, "RUN --mount=type=ssh is not supported yet");
 	return 1;
 }

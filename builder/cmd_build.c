@@ -1,0 +1,208 @@
+/* cbuild build: the settings' build from the Buildfile to its outputs. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "builder/build.h"
+#include "builder/command.h"
+#include "builder/commit.h"
+#include "builder/help.h"
+#include "builder/report.h"
+
+extern char **environ;
+
+/* All -o of a build; -t alone is one too. */
+struct outputs {
+	struct cb_output_request **v;
+	size_t n;
+	unsigned int needs;
+	struct cb_compress_spec compression; /* of the first that has layers */
+};
+
+static void outputs_done(struct outputs *outputs)
+{
+	for (size_t i = 0; i < outputs->n; i++)
+		cb_output_request_free(outputs->v[i]);
+	free(outputs->v);
+}
+
+static int add_output(struct outputs *outputs, const struct cb_output_spec *spec, const struct cb_strv *names,
+	struct cb_err **err)
+{
+	struct cb_output_request *request;
+	unsigned int needs;
+	int r = cb_output_request_new(spec, names, &request, err);
+
+	if (r < 0)
+		return r;
+	outputs->v[outputs->n++] = request;
+	needs = cb_output_needs(request);
+	if (needs & CB_OUTPUT_LAYERS && !(outputs->needs & CB_OUTPUT_LAYERS))
+		outputs->compression = request->compression;
+	else if (needs & CB_OUTPUT_LAYERS && memcmp(&outputs->compression, &request->compression,
+						     sizeof(outputs->compression)) != 0)
+		return cb_err_set(err, CB_ERR_UNSUPPORTED, "outputs of one build with different compressions");
+	outputs->needs |= needs;
+	return cb_output_check(request, err);
+}
+
+static int make_outputs(const struct cb_settings *settings, struct outputs *outputs, struct cb_err **err)
+{
+	int r = 0;
+
+	outputs->compression = (struct cb_compress_spec){ CB_CODEC_GZIP, CB_LEVEL_DEFAULT };
+	outputs->v = cb_xcalloc(settings->n_outputs + 1, sizeof(struct cb_output_request *));
+	for (size_t i = 0; i < settings->n_outputs && r == 0; i++)
+		r = add_output(outputs, &settings->outputs[i], &settings->tags, err);
+	if (r == 0 && !settings->n_outputs)
+		r = add_output(outputs, NULL, &settings->tags, err);
+	if (settings->iidfile || settings->quiet || settings->metadata_file)
+		outputs->needs |= CB_OUTPUT_LAYERS;
+	return r;
+}
+
+/* ---- writing -------------------------------------------------------------------------------------------------- */
+
+struct writing {
+	struct cb_build *build;
+	const struct cb_output_request *request;
+	const struct cb_result *result;
+	struct cb_vertex *vertex; /* stands for the output in messages */
+	json_t *meta;
+};
+
+static void status(void *ctx, const char *line, uint64_t current, uint64_t total)
+{
+	struct writing *writing = ctx;
+
+	cb_build_status(writing->build, writing->vertex, line, current, total);
+}
+
+static int write_output(void *arg, struct cb_err **err)
+{
+	struct writing *writing = arg;
+	struct cb_output_progress progress = { writing, status };
+
+	return cb_output_write(writing->request, writing->result, writing->build->scheduler.cancel, &progress,
+		&writing->meta, err);
+}
+
+static int write_one(struct cb_build *build, const struct cb_output_request *request, const struct cb_result *result,
+	json_t *meta, struct cb_err **err)
+{
+	uint32_t id = cb_build_show(build, cb_output_title(request));
+	struct cb_vertex vertex;
+	struct writing writing = { .build = build, .request = request, .result = result, .vertex = &vertex };
+	void *arg = &writing;
+	int r;
+
+	cb_build_stand_in(build, &vertex, id);
+	cb_progress_started(build->progress, id);
+	r = cb_scheduler_call(&build->scheduler, CB_LANE_NET, write_output, &arg, 1, err);
+	if (r < 0)
+		cb_progress_error(build->progress, id, err && *err ? cb_err_msg(*err) : "");
+	else
+		cb_progress_done(build->progress, id);
+	if (writing.meta)
+		json_object_update(meta, writing.meta);
+	json_decref(writing.meta);
+	return r;
+}
+
+static int write_outputs(struct cb_build *build, const struct outputs *outputs, struct cb_err **err)
+{
+	CB_CLEANUP(cb_result_free) struct cb_result *result = NULL;
+	const struct cb_settings *settings = build->settings;
+	cleanup_json json_t *meta = json_object();
+	int r = 0;
+
+	if (!outputs->needs)
+		return 0;
+	r = cb_build_result(build, outputs->needs, &outputs->compression, &result, err);
+	for (size_t i = 0; i < outputs->n && r >= 0; i++)
+		if (cb_output_needs(outputs->v[i]))
+			r = write_one(build, outputs->v[i], result, meta, err);
+	if (r >= 0 && settings->iidfile)
+		r = cb_output_iidfile(settings->iidfile, result, err);
+	if (r >= 0 && settings->metadata_file)
+		r = cb_output_metadata_file(settings->metadata_file, meta, err);
+	if (r >= 0 && settings->quiet)
+		printf("%s\n", result->config_digest.text);
+	return r < 0 ? r : 0;
+}
+
+/* ---- the command ---------------------------------------------------------------------------------------------- */
+
+static int run(struct cb_build *build, const struct outputs *outputs, struct cb_err **err)
+{
+	int r;
+
+	for (size_t i = 0; i < build->settings->ignored.n; i++) {
+		cleanup_free char *text = cb_xasprintf("%s has no effect", build->settings->ignored.v[i]);
+
+		cb_progress_warning(build->progress, UINT32_MAX, text);
+	}
+	r = cb_build_plan(build, err);
+	if (r == 0 && outputs->needs & CB_OUTPUT_LAYERS)
+		build->commits = cb_commits_new(build, &outputs->compression);
+	if (r == 0)
+		r = cb_build_run(build, outputs->needs, err);
+	if (r == 0)
+		r = write_outputs(build, outputs, err);
+	return r;
+}
+
+/* How the build ended, for people and for the exit status. */
+static int conclude(struct cb_build *build, int code, const struct cb_err *err)
+{
+	struct cb_report_source source = { build->file.shown, build->file.data.data, build->file.data.len };
+	struct cb_report_step step = { 0 };
+	cleanup_buf struct cb_buf tail = { 0 };
+
+	cb_progress_finish(build->progress, code >= 0);
+	if (build->signal)
+		return 128 + build->signal;
+	if (code >= 0)
+		return CB_EXIT_OK;
+	if (build->failed && build->failed->name && code == CB_ERR_STEP) {
+		cb_progress_tail(build->progress, build->shown[build->failed->id], &tail);
+		step.name = build->failed->name;
+		step.tail = cb_buf_str(&tail);
+	}
+	return cb_report_fail(err, source.name ? &source : NULL, step.name ? &step : NULL);
+}
+
+static int build_main(const struct cb_settings *settings)
+{
+	__attribute__((cleanup(outputs_done))) struct outputs outputs = { 0 };
+	CB_CLEANUP(cb_build_close) struct cb_build *build = NULL;
+	cleanup_err struct cb_err *err = NULL;
+	int r = make_outputs(settings, &outputs, &err);
+
+	if (r == 0)
+		r = cb_runtime_enter(cb_build_isolation(settings), &err);
+	if (r == 0)
+		r = cb_build_open(settings, &build, &err);
+	if (r < 0)
+		return cb_report_fail(err, NULL, NULL);
+	r = run(build, &outputs, &err);
+	return conclude(build, r, err);
+}
+
+int cb_cmd_build(int argc, char **argv)
+{
+	cleanup_settings struct cb_settings settings;
+	cleanup_err struct cb_err *err = NULL;
+	int r;
+
+	cb_settings_init(&settings);
+	r = cb_settings_parse(&settings, argc, argv, environ, &err);
+	if (r < 0)
+		return cb_report_fail(err, NULL, NULL);
+	if (r > 0)
+		return cb_help_command("build");
+	return build_main(&settings);
+}

@@ -1,0 +1,94 @@
+/* cbuild graph: the plan of a build, without building and without asking a registry. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "builder/command.h"
+#include "builder/help.h"
+#include "builder/plan.h"
+#include "builder/report.h"
+#include "builder/settings.h"
+
+extern char **environ;
+
+const struct cb_opt cb_graph_options[] = {
+	{ "format", 0, CB_OPT_VALUE, CB_SETTINGS_EXTRA_ID, "FORMAT", "text, dot (graphviz) or json", "text|dot|json" },
+	{ 0 },
+};
+
+static int set_format(void *arg, int id, const char *value, struct cb_err **err)
+{
+	static const char *const names[] = {
+		[CB_PLAN_TEXT] = "text", [CB_PLAN_DOT] = "dot", [CB_PLAN_JSON] = "json"
+	};
+
+	(void)id;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (!strcmp(value, names[i])) {
+			*(enum cb_plan_format *)arg = (enum cb_plan_format)i;
+			return 0;
+		}
+	}
+	return cb_err_set(err, CB_ERR_USAGE, "--format: unknown format \"%s\"", value);
+}
+
+static int make_plan(const struct cb_settings *settings, const struct cb_context_file *file, struct cb_contexts *contexts,
+	struct cb_buildfile **ret_parsed, struct cb_plan **ret, struct cb_err **err)
+{
+	struct cb_plan_options options = { .settings = settings, .contexts = contexts };
+	int r = cb_parse(file->data.data ? file->data.data : "", file->data.len, ret_parsed, err);
+
+	if (r < 0)
+		return r;
+	options.file = *ret_parsed;
+	cb_platform_host(&options.build);
+	options.target = options.build;
+	if (settings->platforms.n)
+		r = cb_platform_parse(settings->platforms.v[0], &options.target, err);
+	return r < 0 ? r : cb_plan_new(&options, ret, err);
+}
+
+static int print_graph(const struct cb_settings *settings, enum cb_plan_format format)
+{
+	__attribute__((cleanup(cb_context_file_done))) struct cb_context_file file = { 0 };
+	CB_CLEANUP(cb_contexts_free) struct cb_contexts *contexts = NULL;
+	CB_CLEANUP(cb_buildfile_free) struct cb_buildfile *parsed = NULL;
+	CB_CLEANUP(cb_plan_free) struct cb_plan *plan = NULL;
+	cleanup_err struct cb_err *err = NULL;
+	cleanup_buf struct cb_buf out = { 0 };
+	struct cb_report_source source;
+	int r = cb_context_read_file(settings, &file, &err);
+
+	if (r == 0)
+		r = cb_contexts_new(settings, &contexts, &err);
+	if (r < 0)
+		return cb_report_fail(err, NULL, NULL);
+	source = (struct cb_report_source){ file.shown, file.data.data, file.data.len };
+	r = make_plan(settings, &file, contexts, &parsed, &plan, &err);
+	if (r < 0)
+		return cb_report_fail(err, &source, NULL);
+	cb_plan_print(plan, format, &out);
+	if (cb_fd_write_all(STDOUT_FILENO, cb_buf_str(&out), out.len) < 0) {
+		cb_err_errno(&err, errno, "write the graph");
+		return cb_report_fail(err, NULL, NULL);
+	}
+	return CB_EXIT_OK;
+}
+
+int cb_cmd_graph(int argc, char **argv)
+{
+	cleanup_settings struct cb_settings settings;
+	cleanup_err struct cb_err *err = NULL;
+	enum cb_plan_format format = CB_PLAN_TEXT;
+	struct cb_settings_extra extra = { cb_graph_options, set_format, &format };
+	int r;
+
+	cb_settings_init(&settings);
+	r = cb_settings_parse_extra(&settings, &extra, argc, argv, environ, &err);
+	if (r < 0)
+		return cb_report_fail(err, NULL, NULL);
+	if (r > 0)
+		return cb_help_command("graph");
+	return print_graph(&settings, format);
+}
