@@ -526,6 +526,7 @@ int cb_build_run(struct cb_build *build, unsigned int needs, struct cb_err **err
 	struct cb_vertex *target = build->plan->target;
 	int r = 0;
 
+	build->scheduler.graph = &build->plan->graph;
 	show_vertices(build);
 	preset_images(build);
 	mark_target(target);

@@ -147,7 +147,8 @@ static size_t source_inputs(struct cb_planner *p, struct cb_input *inputs, size_
 		if (select->inputs[i].role == CB_INPUT_SOURCE)
 			source = select->inputs[i].vertex;
 	inputs[n++] = (struct cb_input){ .vertex = select, .role = CB_INPUT_FILES, .late = !select->content_defined };
-	return source ? plan_fs_inputs(p, inputs, n, source, CB_INPUT_MOUNT) : n;
+	/* A context is open when its selection is there. */
+	return source && source->kind != CB_VERTEX_CONTEXT ? plan_fs_inputs(p, inputs, n, source, CB_INPUT_MOUNT) : n;
 }
 
 /* COPY --link: a layer on nothing, which is then put above the stage's file system. */
