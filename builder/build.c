@@ -334,8 +334,8 @@ static int build_open(struct cb_build *build, struct cb_err **err)
 	int r;
 
 	raise_file_limit();
-	r = cb_store_open(settings->root, cb_runtime_trusted_xattrs() ? CB_STORE_TRUSTED : CB_STORE_USER, &build->store,
-		err);
+	r = cb_store_open(
+		settings->root, cb_runtime_trusted_xattrs() ? CB_STORE_TRUSTED : CB_STORE_USER, &build->store, err);
 	if (r == 0)
 		r = open_runtime(build, err);
 	if (r == 0)

@@ -37,15 +37,15 @@ struct cb_build {
 	struct cb_commits *commits;
 	struct cb_scheduler scheduler;
 	struct cb_progress *progress;
-	uint32_t n_shown;	 /* progress ids given out */
-	uint32_t *shown;	 /* by vertex id; UINT32_MAX: not shown */
+	uint32_t n_shown;         /* progress ids given out */
+	uint32_t *shown;          /* by vertex id; UINT32_MAX: not shown */
 	struct cb_vertex *failed; /* whose error ended the build */
-	char salt[40];		 /* unique to this build */
+	char salt[40];            /* unique to this build */
 	bool has_epoch;
 	struct timespec epoch;
 	int signal_fd;
-	int signal;		 /* that was received, or 0 */
-	char *warned;		 /* warnings that were shown */
+	int signal;   /* that was received, or 0 */
+	char *warned; /* warnings that were shown */
 };
 
 /** Time stamps of what a step makes from nothing: SOURCE_DATE_EPOCH or now. */

@@ -30,8 +30,7 @@ static int read_chain(struct cb_build *build, const char *facts, const struct cb
 	return 0;
 }
 
-int cb_cache_find(
-	struct cb_build *build, const struct cb_digest *key, struct cb_step_result **ret, struct cb_err **err)
+int cb_cache_find(struct cb_build *build, const struct cb_digest *key, struct cb_step_result **ret, struct cb_err **err)
 {
 	cleanup_record struct cb_record record = { 0 };
 	struct cb_step_result *result;

@@ -29,8 +29,8 @@ static void outputs_done(struct outputs *outputs)
 	free(outputs->v);
 }
 
-static int add_output(struct outputs *outputs, const struct cb_output_spec *spec, const struct cb_strv *names,
-	struct cb_err **err)
+static int add_output(
+	struct outputs *outputs, const struct cb_output_spec *spec, const struct cb_strv *names, struct cb_err **err)
 {
 	struct cb_output_request *request;
 	unsigned int needs;
@@ -42,8 +42,8 @@ static int add_output(struct outputs *outputs, const struct cb_output_spec *spec
 	needs = cb_output_needs(request);
 	if (needs & CB_OUTPUT_LAYERS && !(outputs->needs & CB_OUTPUT_LAYERS))
 		outputs->compression = request->compression;
-	else if (needs & CB_OUTPUT_LAYERS && memcmp(&outputs->compression, &request->compression,
-						     sizeof(outputs->compression)) != 0)
+	else if (needs & CB_OUTPUT_LAYERS &&
+		 memcmp(&outputs->compression, &request->compression, sizeof(outputs->compression)) != 0)
 		return cb_err_set(err, CB_ERR_UNSUPPORTED, "outputs of one build with different compressions");
 	outputs->needs |= needs;
 	return cb_output_check(request, err);
@@ -86,8 +86,8 @@ static int write_output(void *arg, struct cb_err **err)
 	struct writing *writing = arg;
 	struct cb_output_progress progress = { writing, status };
 
-	return cb_output_write(writing->request, writing->result, writing->build->scheduler.cancel, &progress,
-		&writing->meta, err);
+	return cb_output_write(
+		writing->request, writing->result, writing->build->scheduler.cancel, &progress, &writing->meta, err);
 }
 
 static int write_one(struct cb_build *build, const struct cb_output_request *request, const struct cb_result *result,

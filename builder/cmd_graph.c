@@ -19,9 +19,7 @@ const struct cb_opt cb_graph_options[] = {
 
 static int set_format(void *arg, int id, const char *value, struct cb_err **err)
 {
-	static const char *const names[] = {
-		[CB_PLAN_TEXT] = "text", [CB_PLAN_DOT] = "dot", [CB_PLAN_JSON] = "json"
-	};
+	static const char *const names[] = { [CB_PLAN_TEXT] = "text", [CB_PLAN_DOT] = "dot", [CB_PLAN_JSON] = "json" };
 
 	(void)id;
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
@@ -33,8 +31,8 @@ static int set_format(void *arg, int id, const char *value, struct cb_err **err)
 	return cb_err_set(err, CB_ERR_USAGE, "--format: unknown format \"%s\"", value);
 }
 
-static int make_plan(const struct cb_settings *settings, const struct cb_context_file *file, struct cb_contexts *contexts,
-	struct cb_buildfile **ret_parsed, struct cb_plan **ret, struct cb_err **err)
+static int make_plan(const struct cb_settings *settings, const struct cb_context_file *file,
+	struct cb_contexts *contexts, struct cb_buildfile **ret_parsed, struct cb_plan **ret, struct cb_err **err)
 {
 	struct cb_plan_options options = { .settings = settings, .contexts = contexts };
 	int r = cb_parse(file->data.data ? file->data.data : "", file->data.len, ret_parsed, err);

@@ -164,7 +164,8 @@ static void emit_linked(struct cb_planner *p, const struct plan_step *step, stru
 	layer = plan_emit(p, step, spec, inputs, n);
 	if (!lower)
 		return;
-	both[0] = (struct cb_input){ .vertex = lower, .role = CB_INPUT_PARENT, .known = lower->kind == CB_VERTEX_IMAGE };
+	both[0] =
+		(struct cb_input){ .vertex = lower, .role = CB_INPUT_PARENT, .known = lower->kind == CB_VERTEX_IMAGE };
 	both[1] = (struct cb_input){ .vertex = layer, .role = CB_INPUT_SOURCE };
 	merge.n_inputs = 2;
 	merge.stage = sp->label;

@@ -93,8 +93,8 @@ static void print_dot(const struct cb_vertex *vertex, struct cb_buf *out)
 	cb_buf_addf(out, " shape=%s];\n", vertex->kind == CB_VERTEX_RUN ? "box" : "ellipse");
 	for (size_t i = 0; i < vertex->n_inputs; i++) {
 		const struct cb_input *input = &vertex->inputs[i];
-		const char *style = input->role < ARRAY_SIZE(styles) && styles[input->role] ? styles[input->role]
-											    : "dashed";
+		const char *style =
+			input->role < ARRAY_SIZE(styles) && styles[input->role] ? styles[input->role] : "dashed";
 
 		if (shown_input(input))
 			cb_buf_addf(out, "\tv%u -> v%u [style=%s label=%s];\n", input->vertex->id, vertex->id, style,

@@ -62,7 +62,8 @@ static int bind_source(struct cb_planner *p, const struct plan_step *step, struc
 		select = plan_select(p, source, op);
 	}
 	out->source = source;
-	mounts->inputs[mounts->n_inputs++] = (struct cb_input){ .vertex = select, .role = CB_INPUT_FILES, .late = !select->content_defined };
+	mounts->inputs[mounts->n_inputs++] =
+		(struct cb_input){ .vertex = select, .role = CB_INPUT_FILES, .late = !select->content_defined };
 	mounts->n_inputs = plan_fs_inputs(p, mounts->inputs, mounts->n_inputs, source, CB_INPUT_MOUNT);
 	return 0;
 }

@@ -69,8 +69,8 @@ int cb_scheduler_run(const struct cb_scheduler *scheduler, struct cb_vertex *tar
  * Runs fn(args[i]) for all @n in the pool of @lane and waits for them while serving messages, signals and ticks: for
  * work before and after the graph. The first failure raises the cancel flag.
  */
-int cb_scheduler_call(const struct cb_scheduler *scheduler, enum cb_lane lane, int (*fn)(void *arg, struct cb_err **err),
-	void *const *args, size_t n, struct cb_err **err);
+int cb_scheduler_call(const struct cb_scheduler *scheduler, enum cb_lane lane,
+	int (*fn)(void *arg, struct cb_err **err), void *const *args, size_t n, struct cb_err **err);
 
 /** Serves messages, signals and ticks until ready(ctx), or CB_ERR_CANCELED. */
 int cb_scheduler_wait(const struct cb_scheduler *scheduler, bool (*ready)(void *ctx), struct cb_err **err);

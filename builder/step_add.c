@@ -51,8 +51,8 @@ static int extract(const struct cb_copy_spec *spec, int fd, const char *root, st
 }
 
 /* 1 with *ret_fd when @source is an archive. */
-static int open_archive(const struct cb_copy_spec *spec, const struct cb_copy_source *source, int *ret_fd,
-	struct cb_err **err)
+static int open_archive(
+	const struct cb_copy_spec *spec, const struct cb_copy_source *source, int *ret_fd, struct cb_err **err)
 {
 	cleanup_close int fd = -EBADF;
 	struct stat st;

@@ -92,9 +92,9 @@ int cb_step_select(struct cb_build *build, struct cb_vertex *vertex, struct cb_e
 	const struct cb_op_select *op = vertex->op;
 	const struct cb_vertex *source = input_of(vertex, CB_INPUT_SOURCE);
 	struct cb_content_result content;
-	struct cb_content_spec spec = {
-		.index = index_of(source), .pool = build->scheduler.pools[CB_LANE_CPU], .cancel = build->scheduler.cancel
-	};
+	struct cb_content_spec spec = { .index = index_of(source),
+		.pool = build->scheduler.pools[CB_LANE_CPU],
+		.cancel = build->scheduler.cancel };
 	struct cb_step_result *result;
 	int r = select_files(build, source, &op->sources, &op->excludes, op->parents, op->literal, &s, err);
 

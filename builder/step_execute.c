@@ -44,7 +44,8 @@ static int step_context(struct cb_build *build, struct cb_vertex *vertex, struct
 
 static int step_merge(struct cb_build *build, struct cb_vertex *vertex)
 {
-	const struct cb_step_result *lower = vertex->inputs[0].vertex->result, *upper = vertex->inputs[1].vertex->result;
+	const struct cb_step_result *lower = vertex->inputs[0].vertex->result,
+				    *upper = vertex->inputs[1].vertex->result;
 	struct cb_step_result *result = cb_new0(struct cb_step_result);
 
 	result->chain = cb_chain_stack(build->plan->chains, lower->chain, upper->chain);
@@ -97,8 +98,8 @@ static int make(struct cb_build *build, struct cb_vertex *vertex, const struct c
 		return cb_err_wrap(err, r, "keep the result");
 	result = cb_new0(struct cb_step_result);
 	result->chain = cb_chain_add(build->plan->chains, below, cb_snapshot_id(snapshot));
-	r = cb_cache_put(build, vertex, keys, ARRAY_SIZE(keys), cb_snapshot_id(snapshot), result, cb_time_mono() - start,
-		CB_TAKE_PTR(inputs), err);
+	r = cb_cache_put(build, vertex, keys, ARRAY_SIZE(keys), cb_snapshot_id(snapshot), result,
+		cb_time_mono() - start, CB_TAKE_PTR(inputs), err);
 	if (r == 0) {
 		int fd;
 

@@ -17,8 +17,8 @@ static int resolve_one(void *arg, struct cb_err **err)
 	struct resolve *job = arg;
 	struct cb_build *build = job->build;
 	unsigned int flags = build->settings->pull ? CB_PULL_ALWAYS : 0;
-	int r = cb_pull_resolve(build->puller, job->base->name, &job->base->platform, flags, build->scheduler.cancel,
-		&job->image, err);
+	int r = cb_pull_resolve(
+		build->puller, job->base->name, &job->base->platform, flags, build->scheduler.cancel, &job->image, err);
 
 	if (r >= 0 || r == CB_ERR_CANCELED)
 		return r;
@@ -63,8 +63,7 @@ static void pull_progress(void *userdata, size_t layer, uint64_t bytes, uint64_t
 {
 	struct pulling *pulling = userdata;
 
-	cb_build_status(
-		pulling->build, pulling->vertex, pulling->image->layers[layer].desc.digest.text, bytes, total);
+	cb_build_status(pulling->build, pulling->vertex, pulling->image->layers[layer].desc.digest.text, bytes, total);
 }
 
 int cb_step_image(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err)
@@ -74,6 +73,6 @@ int cb_step_image(struct cb_build *build, struct cb_vertex *vertex, struct cb_er
 	cleanup_strv struct cb_strv ids = { 0 };
 
 	/* What the image is was known before: vertex->result is from the plan. */
-	return cb_pull_layers(build->puller, op->base->image, 0, pull_progress, &pulling, build->scheduler.cancel, &ids,
-		err);
+	return cb_pull_layers(
+		build->puller, op->base->image, 0, pull_progress, &pulling, build->scheduler.cancel, &ids, err);
 }

@@ -88,8 +88,8 @@ static int own_cache(const struct cb_mount *mount, int fd, struct cb_err **err)
 	return 0;
 }
 
-static int lock_private(struct cb_build *build, const char *name, struct cb_lock **ret, char **ret_name,
-	struct cb_err **err)
+static int lock_private(
+	struct cb_build *build, const char *name, struct cb_lock **ret, char **ret_name, struct cb_err **err)
 {
 	for (unsigned int i = 0; i < PRIVATE_MAX; i++) {
 		cleanup_free char *own = i ? cb_xasprintf("%s-%u", name, i) : cb_xstrdup(name);

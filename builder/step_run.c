@@ -227,8 +227,8 @@ static int outcome(const struct run *run, const struct cb_run_result *result, st
 	if (result->killed)
 		return cb_err_set(err, CB_ERR_CANCELED, "canceled");
 	if (result->oom)
-		return cb_err_set(err, CB_ERR_STEP, "process %s ran out of memory: cannot allocate memory",
-			run->op->shown);
+		return cb_err_set(
+			err, CB_ERR_STEP, "process %s ran out of memory: cannot allocate memory", run->op->shown);
 	if (result->status != 0)
 		return cb_err_set(err, CB_ERR_STEP, "process %s did not complete successfully: exit code: %d",
 			run->op->shown, result->status);

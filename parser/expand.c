@@ -129,6 +129,8 @@ static int expand_double(struct lexer *lexer, struct cb_buf *out, struct cb_err 
 			if (next == '"' || next == '$' || next == c) {
 				c = next;
 				lexer->p++;
+			} else if (lexer->raw_escapes) {
+				continue;
 			}
 		}
 		cb_buf_addc(out, (char)c);
