@@ -218,7 +218,7 @@ int cb_overlay_clean_work(int work, struct cb_err **err)
 	if (dir < 0)
 		return cb_err_errno(err, errno, "open work directory");
 	/* As an ordinary user of one id, mode 000 would stop us; nobody else looks at it now. */
-	(void)fchmodat(dir, "work", 0700, 0);
+	(void)!fchmodat(dir, "work", 0700, 0);
 	static const char *const names[] = { "work", "index" };
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		struct stat st;

@@ -9,7 +9,6 @@
 #include <sys/wait.h>
 
 #include "base/fd.h"
-#include "base/log.h"
 #include "base/path.h"
 #include "base/timefmt.h"
 #include "runtime/channel.h"
@@ -18,6 +17,7 @@
 #include "runtime/sandbox.h"
 
 struct cb_run {
+	struct cb_runtime *runtime;
 	struct cb_sandbox_handle sandbox;
 	int upper_fd, work_fd; /* borrowed */
 	uint64_t started;
@@ -82,6 +82,7 @@ int cb_runtime_start(
 		return r;
 	run = cb_new0(struct cb_run);
 	run->sandbox = (struct cb_sandbox_handle){ .sock = -EBADF, .status = -EBADF, .pidfd = -EBADF };
+	run->runtime = runtime;
 	run->upper_fd = spec->upper_fd;
 	run->work_fd = spec->work_fd;
 	run->started = started;
@@ -222,11 +223,8 @@ int cb_runtime_wait(struct cb_run *run, const struct cb_cancel *cancel, int grac
 	int r = wait_end(run, cancel, grace_ms, &end, err);
 
 	remove_created(run);
-	if (run->work_fd >= 0) {
-		cleanup_err struct cb_err *why = NULL;
-		if (cb_overlay_clean_work(run->work_fd, &why) < 0)
-			cb_log_debug("%s", cb_err_msg(why));
-	}
+	if (run->work_fd >= 0)
+		cb_runtime_discard_work(run->runtime, run->work_fd);
 	if (r == 0 && run->error && !atomic_load(&run->killed))
 		r = cb_err_wrap(err, cb_err_move(err, CB_TAKE_PTR(run->error)), "start the container");
 	if (r == 0)

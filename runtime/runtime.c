@@ -173,6 +173,55 @@ static void undo_rung(struct cb_runtime *rt)
 	}
 }
 
+static void trash_name(char out[static 32])
+{
+	snprintf(out, 32, "trash-%d", (int)getpid());
+}
+
+static int open_trash(struct cb_runtime *rt)
+{
+	char name[32];
+
+	trash_name(name);
+	if (rt->trash < 0 && (mkdirat(rt->overlay.scratch_fd, name, 0700) == 0 || errno == EEXIST))
+		rt->trash = openat(rt->overlay.scratch_fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	return rt->trash;
+}
+
+void cb_runtime_discard_work(struct cb_runtime *runtime, int work)
+{
+	cleanup_err struct cb_err *err = NULL;
+	char name[16];
+	int r = -1;
+
+	pthread_mutex_lock(&runtime->lock);
+	snprintf(name, sizeof(name), "%u", runtime->n_trash++);
+	int trash = open_trash(runtime);
+	pthread_mutex_unlock(&runtime->lock);
+	if (trash >= 0)
+		r = renameat(work, "work", trash, name);
+	if (r < 0 && cb_overlay_clean_work(work, &err) < 0)
+		cb_log_debug("%s", cb_err_msg(err));
+}
+
+/* The kernel's work directories have mode 000, which stops a walker without capabilities. */
+static void empty_trash(struct cb_runtime *rt)
+{
+	cleanup_err struct cb_err *err = NULL;
+	char name[32];
+
+	if (rt->trash < 0)
+		return;
+	for (unsigned int i = 0; i < rt->n_trash; i++) {
+		snprintf(name, sizeof(name), "%u", i);
+		(void)!fchmodat(rt->trash, name, 0700, 0);
+	}
+	cb_closep(&rt->trash);
+	trash_name(name);
+	if (cb_path_remove_tree(rt->overlay.scratch_fd, name, &err) < 0)
+		cb_log_debug("%s", cb_err_msg(err));
+}
+
 static int try_rung(struct cb_runtime *rt, enum cb_isolation isolation, enum cb_overlay_api api, struct cb_err **err)
 {
 	bool userns = isolation == CB_ISOLATION_ROOT_USERNS;
@@ -269,7 +318,7 @@ int cb_runtime_open(const struct cb_runtime_options *options, struct cb_runtime 
 	rt = cb_new0(struct cb_runtime);
 	rt->overlay = (struct cb_overlay_env){ .userns_fd = -1, .scratch_fd = options->scratch_fd };
 	rt->overlay.trusted = rt->info.trusted_xattrs = cb_runtime_trusted_xattrs();
-	rt->stub = rt->stub_empty = -EBADF;
+	rt->stub = rt->stub_empty = rt->trash = -EBADF;
 	rt->zygote = (struct cb_zygote){ .sock = -EBADF, .userns_fd = -EBADF };
 	rt->no_prepare = options->no_prepare;
 	pthread_mutex_init(&rt->lock, NULL);
@@ -288,6 +337,7 @@ struct cb_runtime *cb_runtime_close(struct cb_runtime *rt)
 	if (!rt)
 		return NULL;
 	undo_rung(rt);
+	empty_trash(rt);
 	for (size_t i = 0; i < CB_RUNTIME_RUNGS; i++)
 		free(rt->info.rungs[i].reason);
 	cb_strv_done(&rt->info.warnings);

@@ -121,9 +121,9 @@ int cb_runtime_start(
 
 /**
  * Waits until every process of the run is gone, and frees it. The overlay is unmounted then and upper is complete: it
- * can be a layer at once (work_fd has been emptied). A command that cannot be executed is a result (127 or 126, its
- * message went to stderr), a container that could not be built is an error. When @cancel is raised the run is killed
- * with @grace_ms, and the result says so.
+ * can be a layer at once; work_fd is empty, its content is deleted by cb_runtime_close (below scratch_fd until then). A
+ * command that cannot be executed is a result (127 or 126, its message went to stderr), a container that could not be
+ * built is an error. When @cancel is raised the run is killed with @grace_ms, and the result says so.
  */
 int cb_runtime_wait(struct cb_run *run, const struct cb_cancel *cancel, int grace_ms, struct cb_run_result *ret,
 	struct cb_err **err);

@@ -19,6 +19,8 @@ struct cb_runtime {
 	int stub_empty; /* the lowest layer of other chains */
 	bool stub_on_disk;
 	bool no_prepare;
+	int trash; /* directory below scratch_fd, made when first needed, removed at the end; -1 */
+	unsigned int n_trash;
 
 	pthread_mutex_t lock; /* of what follows */
 	struct cb_zygote zygote;
@@ -29,6 +31,12 @@ struct cb_runtime {
 /** Gives a waiting sandbox of @kind, and asks for the next. Any thread. */
 int cb_runtime_take_sandbox(
 	struct cb_runtime *runtime, unsigned int kind, struct cb_sandbox_handle *ret, struct cb_err **err);
+
+/**
+ * Empties the work directory of an overlay that is gone, by moving what is in it out of the way: deleting waits until
+ * the end, because an ext4 without journal searches long for free inodes shortly after others were deleted.
+ */
+void cb_runtime_discard_work(struct cb_runtime *runtime, int work);
 
 struct cb_report_head;
 

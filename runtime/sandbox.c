@@ -72,16 +72,6 @@ static void raise_loopback(const struct cb_sandbox *sb)
 		cb_sandbox_fail(sb, errno, "bring up lo");
 }
 
-static void reset_signals(void)
-{
-	sigset_t none;
-
-	for (int i = 1; i < NSIG; i++)
-		(void)signal(i, SIG_DFL);
-	sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-}
-
 static int take_fd(const int *fds, size_t n_fds, uint64_t index)
 {
 	return index < n_fds ? fds[index] : -1;
@@ -165,10 +155,14 @@ void cb_sandbox_main(int sock, unsigned int kind)
 {
 	struct cb_sandbox sb = { .sock = sock, .kind = kind };
 	struct cb_sandbox_spec spec = { .root_fd = -1 };
+	sigset_t none;
 
 	(void)prctl(PR_SET_NAME, "cbuild-sandbox");
 	keep_one_fd(&sb);
-	reset_signals();
+	/* The zygote has reset all the others. */
+	(void)signal(SIGPIPE, SIG_DFL);
+	sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	(void)setsid();
 	umask(0);
 	/* Keys of the user that runs cbuild stay with it. */
@@ -177,6 +171,8 @@ void cb_sandbox_main(int sock, unsigned int kind)
 	if (kind & CB_SANDBOX_NETNS)
 		raise_loopback(&sb);
 	cb_sandbox_stage(&sb);
+	if (cb_caps_bound(kind & CB_SANDBOX_INSECURE ? cb_caps_all() : CB_CAPS_DEFAULT) < 0)
+		cb_sandbox_fail(&sb, errno, "drop capabilities");
 	cb_sandbox_report(&sb, CB_REPORT_READY, 0, "%s", "");
 
 	receive(&sb, &spec);

@@ -109,7 +109,7 @@ CB_NORETURN void cb_sandbox_exec(const struct cb_sandbox *sb, const struct cb_sa
 int cb_caps_bound(uint64_t caps);
 /** Permitted and effective become what is permitted of @caps; inheritable becomes empty. */
 int cb_caps_set(uint64_t caps);
-/** All capabilities that the kernel knows. */
+/** All capabilities, known to this kernel or not. */
 uint64_t cb_caps_all(void);
 /** Loads the default filter. Needs CAP_SYS_ADMIN, as no_new_privs stays off. 0 or -1 with errno. */
 int cb_seccomp_load(void);

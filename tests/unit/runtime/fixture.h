@@ -25,7 +25,7 @@
 #define SKIPPED 77
 
 struct fixture {
-	char dir[64];	/* holds base/ and one directory a step: sN/fs, sN/work */
+	char dir[64]; /* holds base/ and one directory a step: sN/fs, sN/work */
 	int dirfd;
 	unsigned int steps;
 	struct cb_runtime *rt;
@@ -72,8 +72,7 @@ static inline int fixture_fill(int base)
 }
 
 /* 0, or SKIPPED with the reason printed. Must run before cmocka starts anything. */
-static inline int fixture_open(
-	struct fixture *f, enum cb_isolation enter, const struct cb_runtime_options *options)
+static inline int fixture_open(struct fixture *f, enum cb_isolation enter, const struct cb_runtime_options *options)
 {
 	cleanup_err struct cb_err *err = NULL;
 	struct cb_runtime_options opts = *options;
