@@ -4,9 +4,12 @@
 #include <errno.h>
 #include <sqlite3.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define BUSY_MS 60000
 #define STATEMENTS_MAX 96
+/* A log that builds without an orderly end have left to grow: reading it in at every open would cost more. */
+#define LOG_MAX (INT64_C(16) << 20)
 
 struct cached {
 	const char *sql; /* compared by address */
@@ -47,9 +50,9 @@ static const char schema[] =
 	" PRIMARY KEY(scope, chunk));"
 	"CREATE TABLE IF NOT EXISTS tags(name TEXT PRIMARY KEY, descriptor TEXT NOT NULL) WITHOUT ROWID;";
 
-/* No fsync on the way: NORMAL syncs at checkpoints only, and those are ours to place (cb_store_sync). */
+/* No fsync on the way: NORMAL syncs at checkpoints only, and those are ours to place (cb_store_sync, cb_db_open). */
 static const char pragmas[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
-			      "PRAGMA wal_autocheckpoint=8000; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=67108864;";
+			      "PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=67108864;";
 
 static int describe(struct cb_db *db, int code, struct cb_err **err)
 {
@@ -110,6 +113,14 @@ static int ensure_schema(struct cb_db *db, struct cb_err **err)
 	return r < 0 ? r : exec_all(db, "COMMIT", err);
 }
 
+static int64_t log_size(const char *path)
+{
+	cleanup_free char *log = cb_xasprintf("%s-wal", path);
+	struct stat st;
+
+	return stat(log, &st) == 0 ? (int64_t)st.st_size : 0;
+}
+
 int cb_db_open(const char *path, struct cb_db **ret, struct cb_err **err)
 {
 	struct cb_db *db = cb_new0(struct cb_db);
@@ -126,6 +137,8 @@ int cb_db_open(const char *path, struct cb_db **ret, struct cb_err **err)
 		r = exec_all(db, pragmas, err);
 		if (r == 0)
 			r = ensure_schema(db, err);
+		if (r == 0 && log_size(path) > LOG_MAX)
+			r = cb_db_checkpoint(db, err);
 	}
 	if (r < 0) {
 		cb_db_free(db);
@@ -237,6 +250,12 @@ int cb_db_checkpoint(struct cb_db *db, struct cb_err **err)
 {
 	int r = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
 
+	/* An empty log makes the next open quick. Nobody is waited for. */
+	if (r == SQLITE_OK) {
+		sqlite3_busy_timeout(db->handle, 0);
+		r = sqlite3_wal_checkpoint_v2(db->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+		sqlite3_busy_timeout(db->handle, BUSY_MS);
+	}
 	/* Another process at work is no failure: it, or a later build, checkpoints. */
 	return r == SQLITE_OK || (r & 0xff) == SQLITE_BUSY || (r & 0xff) == SQLITE_LOCKED ? 0 : db_error(db, r, err);
 }
