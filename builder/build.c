@@ -162,8 +162,15 @@ static void event(void *ctx, const struct cb_vertex *vertex, enum cb_event event
 	struct cb_build *build = ctx;
 	uint32_t id = shown_id(build, vertex);
 
-	if (event == CB_EVENT_FAILED && !build->failed)
-		build->failed = (struct cb_vertex *)vertex;
+	if (event == CB_EVENT_FAILED) {
+		/* What is hidden fails in the name of the step that wants it. */
+		while (id == UINT32_MAX && vertex->sched.n_users) {
+			vertex = vertex->sched.users[0];
+			id = shown_id(build, vertex);
+		}
+		if (!build->failed)
+			build->failed = (struct cb_vertex *)vertex;
+	}
 	if (event == CB_EVENT_DONE)
 		start_commit(build, vertex);
 	if (id == UINT32_MAX)

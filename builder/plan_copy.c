@@ -132,7 +132,7 @@ static int select_sources(struct cb_planner *p, const struct plan_step *step, co
 	}
 	select = cb_arena_alloc(p->plan->graph.arena, sizeof(*select));
 	*select = (struct cb_op_select){ .sources = op->sources, .excludes = op->excludes, .parents = op->parents };
-	*ret = plan_select(p, plan_source(p, &from), select);
+	*ret = plan_select(p, step, plan_source(p, &from), select);
 	return 0;
 }
 
@@ -213,8 +213,8 @@ int plan_copy(struct cb_planner *p, const struct plan_step *step, struct cb_err 
 	return 0;
 }
 
-struct cb_vertex *plan_context_copy(struct cb_planner *p, struct cb_vertex *context, const char *path, const char *dest,
-	const char *name, struct cb_vertex **ret_select)
+struct cb_vertex *plan_context_copy(struct cb_planner *p, const struct plan_step *step, struct cb_vertex *context,
+	const char *path, const char *dest, const char *name, struct cb_vertex **ret_select)
 {
 	struct cb_arena *arena = p->plan->graph.arena;
 	struct cb_op_select *select = cb_arena_alloc(arena, sizeof(*select));
@@ -226,7 +226,7 @@ struct cb_vertex *plan_context_copy(struct cb_planner *p, struct cb_vertex *cont
 	words[0] = plan_str(p, path);
 	select->sources = (struct cb_words){ words, 1 };
 	select->literal = true;
-	*ret_select = plan_select(p, context, select);
+	*ret_select = plan_select(p, step, context, select);
 	op->sources = select->sources;
 	op->dest = plan_str(p, dest);
 	op->workdir = "/";

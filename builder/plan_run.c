@@ -50,7 +50,7 @@ static int bind_source(struct cb_planner *p, const struct plan_step *step, struc
 	source = plan_source(p, &from);
 	out->sub = plan_str(p, path);
 	if (source && source->kind == CB_VERTEX_CONTEXT) {
-		source = plan_context_copy(p, source, path, "/m", NULL, &select);
+		source = plan_context_copy(p, step, source, path, "/m", NULL, &select);
 		out->sub = "/m";
 	} else {
 		struct cb_op_select *op = cb_arena_alloc(p->plan->graph.arena, sizeof(*op));
@@ -59,7 +59,7 @@ static int bind_source(struct cb_planner *p, const struct plan_step *step, struc
 		words[0] = out->sub;
 		op->sources = (struct cb_words){ words, 1 };
 		op->literal = true;
-		select = plan_select(p, source, op);
+		select = plan_select(p, step, source, op);
 	}
 	out->source = source;
 	mounts->inputs[mounts->n_inputs++] =

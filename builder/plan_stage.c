@@ -138,11 +138,17 @@ struct cb_vertex *plan_source(struct cb_planner *p, const struct from *from)
 	return NULL;
 }
 
-struct cb_vertex *plan_select(struct cb_planner *p, struct cb_vertex *source, const struct cb_op_select *op)
+struct cb_vertex *plan_select(
+	struct cb_planner *p, const struct plan_step *step, struct cb_vertex *source, const struct cb_op_select *op)
 {
 	struct cb_vertex_spec spec = { .kind = CB_VERTEX_SELECT, .stage = "internal", .op = op };
 	struct cb_input inputs[2];
 
+	if (step) {
+		spec.line = step->line;
+		spec.col = step->col;
+		spec.end_line = step->end_line;
+	}
 	spec.inputs = inputs;
 	spec.n_inputs = plan_fs_inputs(p, inputs, 0, source, CB_INPUT_SOURCE);
 	/* Files of a directory have no other identity than their content. */
@@ -452,7 +458,8 @@ static void start(struct cb_planner *p, struct stage_plan *sp)
 		struct cb_vertex *select;
 		char *text = cb_arena_printf(p->plan->graph.arena, "FROM %s", sp->stage->base.s);
 
-		sp->fs = plan_context_copy(p, plan_source(p, &sp->base), "/", "/", numbered(p, sp, text), &select);
+		sp->fs =
+			plan_context_copy(p, NULL, plan_source(p, &sp->base), "/", "/", numbered(p, sp, text), &select);
 	}
 	if (!sp->state)
 		sp->state = cb_imagestate_new(&sp->platform);

@@ -83,8 +83,9 @@ size_t plan_fs_inputs(
 	struct cb_planner *p, struct cb_input *inputs, size_t n, struct cb_vertex *fs, enum cb_input_role role);
 /** The vertex that has the files of @from; NULL for an empty file system. */
 struct cb_vertex *plan_source(struct cb_planner *p, const struct from *from);
-/** A SELECT vertex of @op's files in @source. */
-struct cb_vertex *plan_select(struct cb_planner *p, struct cb_vertex *source, const struct cb_op_select *op);
+/** A SELECT vertex of @op's files in @source; @step (may be NULL) says where errors are. */
+struct cb_vertex *plan_select(
+	struct cb_planner *p, const struct plan_step *step, struct cb_vertex *source, const struct cb_op_select *op);
 /** A list in the arena. */
 struct cb_words plan_words(struct cb_planner *p, const struct cb_strv *sv);
 const char *plan_str(struct cb_planner *p, const char *s);
@@ -92,8 +93,8 @@ const char *plan_str(struct cb_planner *p, const char *s);
 /* plan_copy.c */
 int plan_copy(struct cb_planner *p, const struct plan_step *step, struct cb_err **err);
 /** A copy of @path of a context to @dest of an empty file system, for bind mounts and FROM; @name NULL: hidden. */
-struct cb_vertex *plan_context_copy(struct cb_planner *p, struct cb_vertex *context, const char *path, const char *dest,
-	const char *name, struct cb_vertex **ret_select);
+struct cb_vertex *plan_context_copy(struct cb_planner *p, const struct plan_step *step, struct cb_vertex *context,
+	const char *path, const char *dest, const char *name, struct cb_vertex **ret_select);
 
 /* plan_run.c */
 int plan_run(struct cb_planner *p, const struct plan_step *step, struct cb_err **err);

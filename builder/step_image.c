@@ -22,7 +22,6 @@ static int resolve_one(void *arg, struct cb_err **err)
 
 	if (r >= 0 || r == CB_ERR_CANCELED)
 		return r;
-	cb_err_wrap(err, r, "%s", job->base->name);
 	return cb_err_locate(err, r, job->base->line, job->base->col, job->base->line);
 }
 
