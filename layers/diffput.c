@@ -244,7 +244,7 @@ int cb_diff_put_whiteout(struct cb_diff *d, const char *name, struct cb_err **er
 {
 	const char *dir = cb_diff_top(d)->path;
 	cleanup_free char *path = cb_xasprintf("%s%s" CB_WHITEOUT_PREFIX "%s", dir, *dir ? "/" : "", name);
-	struct cb_tar_entry entry = { .path = path, .type = CB_TAR_FILE, .whiteout = true };
+	struct cb_tar_entry entry = { .path = path, .type = CB_TAR_FILE };
 	int r = cb_diff_put_dirs(d, err);
 
 	if (r < 0)

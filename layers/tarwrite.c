@@ -251,12 +251,12 @@ static void add_number(struct cb_tarwriter *w, const char *key, size_t size, int
 	add_record(w, key, text, strlen(text));
 }
 
-static void collect_records(struct cb_tarwriter *w, const struct cb_tar_entry *e, const char *name, size_t split)
+/** Where the header cuts the name: only when no record is needed otherwise, for then the path has one too. */
+static size_t collect_records(struct cb_tarwriter *w, const struct cb_tar_entry *e, const char *name)
 {
 	struct cb_tar_header *h = NULL;
+	size_t split = split_point(name);
 
-	if (split == 0 && (strlen(name) > NAME_SIZE || !is_ascii(name)))
-		add_record(w, "path", name, strlen(name));
 	if (e->link && (strlen(e->link) > sizeof(h->link) || !is_ascii(e->link)))
 		add_record(w, "linkpath", e->link, strlen(e->link));
 	add_number(w, "uid", sizeof(h->uid), e->uid);
@@ -265,6 +265,11 @@ static void collect_records(struct cb_tarwriter *w, const struct cb_tar_entry *e
 	add_number(w, "mtime", sizeof(h->mtime), e->mtime);
 	if (e->capability_len > 0)
 		add_record(w, "SCHILY.xattr.security.capability", e->capability, e->capability_len);
+	if (split > 0 && w->n_records == 0)
+		return split;
+	if (strlen(name) > NAME_SIZE || !is_ascii(name))
+		add_record(w, "path", name, strlen(name));
+	return 0;
 }
 
 int cb_tarwriter_entry(struct cb_tarwriter *w, const struct cb_tar_entry *e, struct cb_err **err)
@@ -285,8 +290,7 @@ int cb_tarwriter_entry(struct cb_tarwriter *w, const struct cb_tar_entry *e, str
 
 	name = e->type == CB_TAR_DIR && e->path[strlen(e->path) - 1] != '/' ? cb_xasprintf("%s/", e->path)
 									    : cb_xstrdup(e->path);
-	split = e->whiteout ? split_point(name) : 0;
-	collect_records(w, e, name, split);
+	split = collect_records(w, e, name);
 	if (w->n_records > 0)
 		r = put_records(w, name, err);
 	clear_records(w);

@@ -1,9 +1,9 @@
 /*
  * Deterministic tar writer: POSIX pax interchange format, byte for byte as Go's archive/tar writes it.
  *
- * Only what a header cannot hold goes into a pax record (long or non-ASCII names, ids above 7 octal digits, negative
- * times, xattrs); records are sorted by key; no user or group names, no atime, no ctime, whole seconds. An entry's
- * bytes depend on its fields alone. The end is two zero blocks, without record padding.
+ * Only what a header cannot hold goes into a pax record (names that are not ASCII or cannot be split as ustar does, ids
+ * above 7 octal digits, negative times, xattrs); records are sorted by key; no user or group names, no atime, no ctime,
+ * whole seconds. An entry's bytes depend on its fields alone. The end is two zero blocks, without record padding.
  *
  * Order of calls: entry, then exactly `size` bytes of data for regular files, next entry ..., finish.
  */
@@ -42,7 +42,6 @@ struct cb_tar_entry {
 	uint32_t major, minor;
 	const void *capability; /* value of security.capability, or NULL */
 	size_t capability_len;
-	bool whiteout; /* a layer's `.wh.` marker: a long name is split as ustar does where that is possible */
 };
 
 struct cb_tarwriter;
