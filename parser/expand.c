@@ -369,7 +369,6 @@ static void expand_plain(struct lexer *lexer, struct cb_buf *out, struct words *
 	cb_buf_add(out, start, n);
 }
 
-/** Expands up to the character @stop, which is consumed, or for -1 to the end. */
 /** What stands behind the first @before bytes; an empty buffer has no address to count from. */
 static const char *added(const struct cb_buf *out, size_t before)
 {
@@ -382,17 +381,12 @@ static void expand_heredoc_operator(struct lexer *lexer, struct cb_buf *out)
 	const char *start = lexer->p;
 
 	lexer->p += 2;
-	while (lexer->p < lexer->end) {
-		uint32_t rune;
-		size_t n = cb_utf8_decode(lexer->p, lexer->end, &rune);
-
-		if (!cb_rune_is_space(rune))
-			break;
-		lexer->p += n;
-	}
+	while (lexer->p < lexer->end && strchr(" \t\v\f\r", *lexer->p))
+		lexer->p++;
 	cb_buf_add(out, start, (size_t)(lexer->p - start));
 }
 
+/** Expands up to the character @stop, which is consumed, or for -1 to the end. */
 static int expand_until(
 	struct lexer *lexer, int stop, bool raw_escapes, struct cb_buf *out, struct words *words, struct cb_err **err)
 {
