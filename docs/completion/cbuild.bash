@@ -1,0 +1,99 @@
+# bash completion for cbuild
+
+_cbuild_options()
+{
+	case $1 in
+	build)
+		echo "--add-host --allow --annotation --build-arg --build-context --ca-cert -D --debug -f --file --iidfile --insecure-registry --isolation -j --jobs --label --metadata-file --network --no-cache --no-cache-filter -o --output --platform --progress --pull -q --quiet --registries-conf --root --secret --shm-size -t --tag --target --ulimit --help" ;;
+	graph)
+		echo "--format --add-host --allow --annotation --build-arg --build-context --ca-cert -D --debug -f --file --iidfile --insecure-registry --isolation -j --jobs --label --metadata-file --network --no-cache --no-cache-filter -o --output --platform --progress --pull -q --quiet --registries-conf --root --secret --shm-size -t --tag --target --ulimit --help" ;;
+	run)
+		echo "--entrypoint -e --env --isolation --network --root -u --user -w --workdir --help" ;;
+	parse)
+		echo "--format --help" ;;
+	esac
+}
+
+_cbuild()
+{
+	local cur prev command word
+	cur=${COMP_WORDS[COMP_CWORD]}
+	prev=${COMP_WORDS[COMP_CWORD - 1]}
+	command=build
+	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
+		case $word in
+		build | graph | run | parse | debug | version | help)
+			command=$word
+			break
+			;;
+		esac
+	done
+	COMPREPLY=()
+	case $prev in
+	--allow)
+		COMPREPLY=($(compgen -W "network.host security.insecure" -- "$cur"))
+		return
+		;;
+	--ca-cert)
+		COMPREPLY=($(compgen -f -- "$cur"))
+		return
+		;;
+	-f | --file)
+		COMPREPLY=($(compgen -f -- "$cur"))
+		return
+		;;
+	--iidfile)
+		COMPREPLY=($(compgen -f -- "$cur"))
+		return
+		;;
+	--isolation)
+		COMPREPLY=($(compgen -W "auto root+userns root ranges single" -- "$cur"))
+		return
+		;;
+	--metadata-file)
+		COMPREPLY=($(compgen -f -- "$cur"))
+		return
+		;;
+	--network)
+		COMPREPLY=($(compgen -W "default none host" -- "$cur"))
+		return
+		;;
+	--progress)
+		COMPREPLY=($(compgen -W "auto tty plain rawjson quiet none" -- "$cur"))
+		return
+		;;
+	--registries-conf)
+		COMPREPLY=($(compgen -f -- "$cur"))
+		return
+		;;
+	--root)
+		COMPREPLY=($(compgen -d -- "$cur"))
+		return
+		;;
+	--format)
+		case $command in
+		parse) COMPREPLY=($(compgen -W "json sexp" -- "$cur")) ;;
+		*) COMPREPLY=($(compgen -W "text dot json" -- "$cur")) ;;
+		esac
+		return
+		;;
+	--add-host | --annotation | --build-arg | --build-context | --entrypoint | -e | --env | --insecure-registry | -j | --jobs | --label | --no-cache-filter | -o | --output | --platform | --secret | --shm-size | -t | --tag | --target | --ulimit | -u | --user | -w | --workdir)
+		return
+		;;
+	esac
+	if [[ $cur == -* ]]; then
+		COMPREPLY=($(compgen -W "$(_cbuild_options "$command")" -- "$cur"))
+		return
+	fi
+	if ((COMP_CWORD == 1)); then
+		COMPREPLY=($(compgen -W "build graph run parse debug version help" -- "$cur"))
+	fi
+	case $command in
+	help) COMPREPLY=($(compgen -W "build graph run parse debug version" -- "$cur")) ;;
+	debug) COMPREPLY=($(compgen -W "words" -- "$cur")) ;;
+	build | graph) COMPREPLY+=($(compgen -d -- "$cur")) ;;
+	parse) COMPREPLY=($(compgen -f -- "$cur")) ;;
+	esac
+}
+
+complete -o filenames -F _cbuild cbuild
