@@ -38,10 +38,11 @@ static char *unescape(const char *s, size_t len)
 	cleanup_buf struct cb_buf out = { 0 };
 
 	for (size_t i = 0; i < len; i++) {
+		int high = i + 2 < len ? hex_digit(s[i + 1]) : -1, low = i + 2 < len ? hex_digit(s[i + 2]) : -1;
 		char c = s[i];
 
-		if (c == '%' && i + 2 < len && hex_digit(s[i + 1]) >= 0 && hex_digit(s[i + 2]) >= 0) {
-			c = (char)(hex_digit(s[i + 1]) << 4 | hex_digit(s[i + 2]));
+		if (c == '%' && high >= 0 && low >= 0) {
+			c = (char)(high * 16 + low);
 			i += 2;
 		}
 		if (c == '\0')

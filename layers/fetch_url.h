@@ -42,7 +42,7 @@ void cb_fetched_done(struct cb_fetched *f);
 int cb_fetch_url(
 	struct cb_http *http, const struct cb_fetch_url *req, int fd, struct cb_fetched *ret, struct cb_err **err);
 
-/** The name rule alone: last component of the unescaped path; "__unnamed__" when there is none or it is no file name. */
+/** The name rule alone: last component of the unescaped path, "__unnamed__" unless it can name a file. */
 char *cb_fetch_url_name(const char *url);
 
 #endif

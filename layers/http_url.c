@@ -1,10 +1,10 @@
 #include "layers/http.h"
 
 #include <curl/curl.h>
-#include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
+#include "base/num.h"
 #include "layers/http_exchange.h"
 
 static void curlu_cleanupp(CURLU **u)
@@ -111,12 +111,16 @@ void cb_http_url_escape(struct cb_buf *out, const char *s)
 /* "127.x.y.z", all four numbers there, so that "127.evil.org" is none. */
 static bool is_ipv4_loopback(const char *host)
 {
-	unsigned int part[4];
-	int used = 0;
+	cleanup_strv struct cb_strv parts = { 0 };
+	uint32_t number = 0;
 
-	if (sscanf(host, "%3u.%3u.%3u.%3u%n", &part[0], &part[1], &part[2], &part[3], &used) != 4 || host[used])
+	cb_strv_split(&parts, host, '.');
+	if (parts.n != 4 || strcmp(parts.v[0], "127") != 0)
 		return false;
-	return part[0] == 127 && part[1] < 256 && part[2] < 256 && part[3] < 256;
+	for (size_t i = 1; i < parts.n; i++)
+		if (!cb_num_u32(parts.v[i], &number) || number > 255)
+			return false;
+	return true;
 }
 
 bool cb_http_is_loopback(const char *host)

@@ -2,7 +2,6 @@
 
 #include <assert.h>
 #include <fcntl.h>
-#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -12,18 +11,25 @@
 /* Indexes within indexes. */
 #define INDEX_DEPTH_MAX 4
 
-/* chown to another id can only fail when there is no other, as in a user namespace without ranges. */
+/* The third field of the only line of uid_map: how many ids are mapped. */
+static bool maps_one_id(const char *map)
+{
+	cleanup_strv struct cb_strv fields = { 0 };
+	cleanup_free char *line = cb_str_trim(map);
+
+	cb_strv_split(&fields, line, ' ');
+	return !strchr(line, '\n') && fields.n > 0 && strcmp(fields.v[fields.n - 1], "1") == 0;
+}
+
+/* chown to another id must fail when there is no other, as in a user namespace without ranges. */
 static bool only_one_id(void)
 {
 	cleanup_buf struct cb_buf map = { 0 };
-	unsigned long inside, outside, count;
 
-	if (cb_file_read_at(AT_FDCWD, "/proc/self/uid_map", 64 * 1024, &map, NULL) < 0)
-		return geteuid() != 0;
 	if (geteuid() != 0)
 		return true;
-	return sscanf(cb_buf_str(&map), "%lu %lu %lu", &inside, &outside, &count) == 3 && count == 1 &&
-	       !strchr(strchr(map.data, '\n') ? strchr(map.data, '\n') + 1 : "", '\n');
+	return cb_file_read_at(AT_FDCWD, "/proc/self/uid_map", 64 * 1024, &map, NULL) == 0 &&
+	       maps_one_id(cb_buf_str(&map));
 }
 
 struct cb_puller *cb_puller_new(struct cb_registry *registry, struct cb_store *store)
@@ -154,8 +160,10 @@ static int read_image(const struct cb_pull_source *src, const struct cb_descript
 
 	cb_descriptor_copy(&image->top, top);
 	r = find_manifest(src, platform, image, &manifest, err);
-	if (r == 0)
-		r = read_config(src, manifest, image, err);
+	if (r < 0)
+		return r;
+	assert(manifest);
+	r = read_config(src, manifest, image, err);
 	if (r < 0)
 		return r;
 	image->ref = src->ref ? cb_ref_copy(src->ref) : NULL;
@@ -265,6 +273,7 @@ int cb_pull_resolve(struct cb_puller *puller, const char *name, const struct cb_
 		r = resolve_remote(&src, full, platform, &image, err);
 	if (r < 0)
 		return r;
+	assert(image);
 	image->name = CB_TAKE_PTR(full);
 	*ret = image;
 	return 0;

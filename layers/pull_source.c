@@ -1,5 +1,6 @@
 #include "layers/pull_source.h"
 
+#include <assert.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -62,6 +63,7 @@ int cb_layout_find(const char *dir, const char *tag, const char *digest, struct 
 		r = cb_index_parse(body.data ? body.data : "", body.len, &index, err);
 	if (r < 0)
 		return cb_err_wrap(err, r, "OCI layout %s", dir);
+	assert(index);
 	desc = choose(index, tag, digest);
 	if (!desc && (tag || digest))
 		return cb_err_set(err, CB_ERR_NOT_FOUND, "OCI layout %s has no image %s", dir, digest ? digest : tag);

@@ -88,14 +88,13 @@ struct cb_regauth *cb_regauth_free(struct cb_regauth *auth)
 
 char *cb_regauth_basic(const char *user, const char *password)
 {
-	cleanup_free char *plain = cb_xasprintf("%s:%s", user, password);
+	cleanup_free char *plain = cb_xasprintf("%s:%s", user, password), *encoded = NULL;
 	size_t len = strlen(plain);
-	char *out = cb_xmalloc(6 + (len + 2) / 3 * 4 + 1);
 
-	memcpy(out, "Basic ", 6);
-	EVP_EncodeBlock((unsigned char *)out + 6, (const unsigned char *)plain, (int)len);
+	encoded = cb_xmalloc((len + 2) / 3 * 4 + 1);
+	EVP_EncodeBlock((unsigned char *)encoded, (const unsigned char *)plain, (int)len);
 	explicit_bzero(plain, len);
-	return out;
+	return cb_xasprintf("Basic %s", encoded);
 }
 
 /* Hosts are never removed, so the pointer outlives the lock. */

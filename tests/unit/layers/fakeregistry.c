@@ -148,7 +148,8 @@ void fake_tar_add(struct cb_buf *tar, const char *name, const void *content, siz
 	snprintf((char *)head + 136, 12, "%011o", 1000000000U);
 	memset(head + 148, ' ', 8);
 	head[156] = dir ? '5' : '0';
-	memcpy(head + 257, "ustar\00000", 8);
+	snprintf((char *)head + 257, 6, "ustar");
+	head[263] = head[264] = '0';
 	for (size_t i = 0; i < sizeof(head); i++)
 		sum += head[i];
 	snprintf((char *)head + 148, 8, "%06o", sum);

@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/num.h"
+#include "base/strv.h"
 
 #define HEADERS_MAX (256 * 1024)
 #define CONNECTIONS_MAX 256
@@ -283,15 +284,18 @@ bool httpd_text(struct httpd_request *req, int status, const char *headers, cons
 bool httpd_ranged(struct httpd_request *req, const char *headers, const void *body, size_t len, size_t limit)
 {
 	cleanup_buf struct cb_buf out = { 0 };
-	unsigned long long from = 0;
-	char range[64];
-	bool part = httpd_header(req, "Range", range, sizeof(range)) && sscanf(range, "bytes=%llu-", &from) == 1 &&
-		    from < len;
-	size_t left = len - (size_t)(part ? from : 0);
+	uint64_t from = 0;
+	char range[64] = "";
+	size_t left;
+	bool part;
 
+	if (httpd_header(req, "Range", range, sizeof(range)) && range[strlen(range) - 1] == '-')
+		range[strlen(range) - 1] = '\0';
+	part = cb_str_starts(range, "bytes=") && cb_num_u64(range + 6, &from) && from < len;
+	left = len - (size_t)(part ? from : 0);
 	cb_buf_addf(&out, "HTTP/1.1 %d X\r\nContent-Length: %zu\r\n%s", part ? 206 : 200, left, headers ? headers : "");
 	if (part)
-		cb_buf_addf(&out, "Content-Range: bytes %llu-%zu/%zu\r\n", from, len - 1, len);
+		cb_buf_addf(&out, "Content-Range: bytes %zu-%zu/%zu\r\n", (size_t)from, len - 1, len);
 	cb_buf_adds(&out, "\r\n");
 	return send_all(req->fd, out.data, out.len) &&
 	       send_all(req->fd, (const char *)body + (len - left), CB_MIN(left, limit)) && limit >= left;
