@@ -105,9 +105,9 @@ int cb_tag_set(struct cb_store *store, const char *text, const struct cb_descrip
 	cb_descriptor_annotate(&entry, CB_ANNOTATION_IMAGE_NAME, name);
 	drop_name(index, name);
 	cb_index_add(index, &entry);
-	r = record_tag(store, name, &entry, err);
+	r = write_index(store, index, err);
 	if (r == 0)
-		r = write_index(store, index, err);
+		r = record_tag(store, name, &entry, err);
 	return r < 0 ? cb_err_wrap(err, r, "tag %s", name) : 0;
 }
 
@@ -127,9 +127,9 @@ int cb_tag_remove(struct cb_store *store, const char *text, struct cb_err **err)
 
 	if (!drop_name(index, name))
 		return 1;
-	r = record_tag(store, name, NULL, err);
+	r = write_index(store, index, err);
 	if (r == 0)
-		r = write_index(store, index, err);
+		r = record_tag(store, name, NULL, err);
 	return r < 0 ? cb_err_wrap(err, r, "untag %s", name) : 0;
 }
 

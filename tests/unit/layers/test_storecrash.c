@@ -186,6 +186,14 @@ static char *commit_one(struct fixture *fx)
 	return id;
 }
 
+static void make_dir(struct fixture *fx, const char *name)
+{
+	cleanup_free char *path = cb_xasprintf("%s/%s", fx->dir, name);
+
+	if (cb_path_mkdirs(path, 0755) < 0)
+		fail_msg("mkdir %s", path);
+}
+
 static void overwrite(struct fixture *fx, const char *name, const char *text)
 {
 	cleanup_free char *path = cb_xasprintf("%s/%s", fx->dir, name);
@@ -196,6 +204,46 @@ static void overwrite(struct fixture *fx, const char *name, const char *text)
 	assert_non_null(file);
 	fputs(text, file);
 	fclose(file);
+}
+
+/* What a process may leave when it dies between any two steps, made by hand. */
+static void half_made_states(void **state)
+{
+	struct fixture *fx = *state;
+	cleanup_free char *kept = commit_one(fx);
+	cleanup_free char *doomed = commit_one(fx);
+	cleanup_free char *lost = commit_one(fx);
+	cleanup_free char *sql =
+		cb_xasprintf("INSERT INTO doomed VALUES ('%s'); DELETE FROM snapshots WHERE id='%s'", doomed, doomed);
+	cleanup_free char *lost_dir = cb_xasprintf("snapshots/%s", lost);
+	int fd = -1;
+
+	assert_ok(cb_path_remove_tree(cb_store_dirfd(fx->store), lost_dir, &err));
+	fx->store = cb_store_free(fx->store);
+	/* killed in the middle of a step */
+	overwrite(fx, "tmp/aaaaaaaaaaaa.lock", "");
+	make_dir(fx, "tmp/aaaaaaaaaaaa/aaaaaaaaaaaa00000000/fs/usr");
+	make_dir(fx, "tmp/aaaaaaaaaaaa/aaaaaaaaaaaa00000000/work/work");
+	overwrite(fx, "tmp/aaaaaaaaaaaa/aaaaaaaaaaaa00000001", "half a blob");
+	/* after the rename of a snapshot, before its row */
+	make_dir(fx, "snapshots/aaaaaaaaaaaa00000002/fs");
+	overwrite(fx, "locks/0123456789abcdef0123456789abcdef", "");
+	/* while it was opening, and while another one was sweeping */
+	overwrite(fx, "tmp/bbbbbbbbbbbb.new", "");
+	overwrite(fx, "tmp/cccccccccccc.lock", "");
+	make_dir(fx, "tmp/dddddddddddd");
+	/* after the row of a removed snapshot went, before its directory did */
+	run_sql(fx, sql);
+
+	reopen(fx);
+	assert_int_equal(count_entries(fx, "tmp"), 2);
+	assert_int_equal(count_entries(fx, "snapshots"), 1);
+	assert_int_equal(count_entries(fx, "locks"), 1);
+	assert_ok(cb_snapshot_open(fx->store, kept, &fd, &err));
+	close(fd);
+	assert_code(cb_snapshot_open(fx->store, doomed, &fd, &err), 1);
+	assert_code(cb_snapshot_open(fx->store, lost, &fd, &err), 1);
+	assert_sound(fx);
 }
 
 static void power_cut_drops_what_was_not_synced(void **state)
@@ -304,6 +352,8 @@ static void full_disk(void **state)
 	struct cb_store *store = NULL;
 	struct cb_record record = { .facts = big };
 	struct cb_digest digest, key = digest_of("key");
+	struct cb_descriptor image = { .media_type = (char *)CB_MEDIA_OCI_MANIFEST, .size = 1 };
+	struct cb_index *index = NULL;
 	int full = 0, r;
 
 	/* In a mount namespace of its own, so that nothing can stay behind. */
@@ -314,6 +364,8 @@ static void full_disk(void **state)
 	assert_int_equal(mount("tmpfs", disk, "tmpfs", 0, "size=4m"), 0);
 
 	assert_ok(cb_store_open(root, CB_STORE_TRUSTED, &store, &err));
+	image.digest = key;
+	assert_ok(cb_tag_set(store, "small", &image, &err));
 	fill(disk, 256);
 	memset(big, 'b', (1 << 20) - 1);
 	cb_digest_of(big, 1 << 20, &digest);
@@ -321,6 +373,17 @@ static void full_disk(void **state)
 	assert_code(cb_blob_has(store, &digest, NULL, &err), 0);
 	assert_code(cb_record_put(store, &key, 1, &record, NULL, &err), CB_ERR_NO_SPACE);
 	assert_code(cb_record_find(store, &key, &record, &err), 1);
+
+	/* The list of names stays whole. */
+	memset(big, 'p', 300000);
+	big[300000] = '\0';
+	cb_descriptor_annotate(&image, "padding", big);
+	assert_code(cb_tag_set(store, "large", &image, &err), CB_ERR_NO_SPACE);
+	cb_descriptor_annotate(&image, "padding", NULL);
+	assert_ok(cb_tag_list(store, &index, &err));
+	assert_int_equal(index->n_entries, 1);
+	json_decref(image.annotations);
+	cb_index_free(index);
 
 	fill(disk, 0);
 	for (int i = 0; i < 500 && !full; i++) {
@@ -341,6 +404,7 @@ static void full_disk(void **state)
 
 	assert_int_equal(unlink(filler), 0);
 	assert_ok(cb_blob_put(store, big, 1 << 20, NULL, &err));
+	assert_ok(cb_tag_remove(store, "small", &err));
 	assert_ok(cb_store_check(store, true, &problems, &err));
 	for (size_t i = 0; i < problems.n; i++)
 		fail_msg("%s", problems.v[i]);
@@ -356,6 +420,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(processes_share_a_store, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(killed_processes_leave_nothing, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(living_processes_are_left_alone, fixture_setup, fixture_teardown),
+		cmocka_unit_test_setup_teardown(half_made_states, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(power_cut_drops_what_was_not_synced, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(corrupt_database_is_told, fixture_setup, fixture_teardown),
 		cmocka_unit_test_setup_teardown(newer_schema_is_refused, fixture_setup, fixture_teardown),
