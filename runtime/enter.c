@@ -199,10 +199,9 @@ int cb_runtime_enter(enum cb_isolation want, struct cb_err **err)
 {
 	if (entry.entered)
 		return 0;
-	if (want != CB_ISOLATION_RANGES && want != CB_ISOLATION_SINGLE && may_mount() && unshare(CLONE_NEWNS) == 0) {
-		/* Slave: what the host unmounts is not kept busy by us, and what we mount stays here. */
-		if (mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) < 0)
-			return cb_err_errno(err, errno, "make mounts private");
+	/* Slave: what the host unmounts is not kept busy by us, and what we mount stays here. */
+	if (want != CB_ISOLATION_RANGES && want != CB_ISOLATION_SINGLE && may_mount() && unshare(CLONE_NEWNS) == 0 &&
+		mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0) {
 		entry.entered = true;
 		entry.isolation = CB_ISOLATION_ROOT;
 		return 0;

@@ -92,6 +92,8 @@ int cb_runtime_start(
 		/* A sandbox that died while it was prepared has said why: wait tells. */
 		if (cb_channel_send(run->sandbox.sock, &head, sizeof(head), msg.fds, msg.n_fds) < 0 && errno != EPIPE)
 			r = cb_err_errno(err, errno, "start the container");
+		/* Only now, so that the two do not wait for each other's mounts. */
+		cb_runtime_prepare_next(runtime, kind);
 	}
 	cb_spec_message_done(&msg);
 	if (r < 0) {

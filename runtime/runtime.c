@@ -395,10 +395,16 @@ static int take_locked(struct cb_runtime *rt, unsigned int kind, struct cb_sandb
 		if (r == 0)
 			r = receive_one(rt, err);
 	}
-	/* The next step will most likely want the same. */
-	if (r == 0 && !rt->no_prepare && !rt->n_pending && rt->n_idle < CB_IDLE_MAX)
-		r = ask_for(rt, kind, err);
 	return r;
+}
+
+void cb_runtime_prepare_next(struct cb_runtime *runtime, unsigned int kind)
+{
+	pthread_mutex_lock(&runtime->lock);
+	/* A failure shows when the sandbox is wanted. */
+	if (!runtime->no_prepare && !runtime->n_pending && runtime->n_idle < CB_IDLE_MAX)
+		(void)ask_for(runtime, kind, NULL);
+	pthread_mutex_unlock(&runtime->lock);
 }
 
 int cb_runtime_take_sandbox(

@@ -28,9 +28,12 @@ struct cb_runtime {
 	size_t n_idle, n_pending; /* pending: asked for, not yet received */
 };
 
-/** Gives a waiting sandbox of @kind, and asks for the next. Any thread. */
+/** Gives a waiting sandbox of @kind, or a new one. Any thread. */
 int cb_runtime_take_sandbox(
 	struct cb_runtime *runtime, unsigned int kind, struct cb_sandbox_handle *ret, struct cb_err **err);
+
+/** Asks for a sandbox of @kind to wait for the next step: most likely that wants the same. */
+void cb_runtime_prepare_next(struct cb_runtime *runtime, unsigned int kind);
 
 /**
  * Empties the work directory of an overlay that is gone, by moving what is in it out of the way: deleting waits until
