@@ -83,7 +83,7 @@ static int reopen_below(int root, const char *rel, int fd, struct cb_err **err)
 /* The kernel wants upper and work on one mount, so their nearest common parent is what gets cloned and mapped. */
 static int map_upper(const struct cb_overlay_env *env, int upper, int work, struct parts *parts, struct cb_err **err)
 {
-	char a[PATH_MAX], b[PATH_MAX], common[PATH_MAX];
+	char a[PATH_MAX] = "", b[PATH_MAX] = "", common[PATH_MAX];
 	size_t cut = 0;
 	int r;
 

@@ -32,6 +32,10 @@ struct fixture {
 	int base;
 };
 
+/* The one of this program, and the isolation that it was opened with. */
+static struct fixture fx;
+static enum cb_isolation expected;
+
 static inline int fixture_mkdir(int dirfd, const char *name)
 {
 	if (mkdirat(dirfd, name, 0755) < 0 && errno != EEXIST)

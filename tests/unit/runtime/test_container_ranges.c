@@ -1,6 +1,7 @@
 /* An ordinary user with id ranges. Root makes one for the test, and takes it away again. */
 #include <grp.h>
 #include <pwd.h>
+#include <sys/wait.h>
 
 #include "base/spawn.h"
 #include "containers.h"
