@@ -160,11 +160,6 @@ static int fetch_and_unpack(struct layer_job *job, int dirfd, struct cb_err **er
 	return cb_blob_writer_finish(writer, &desc->digest, desc->size, NULL, err);
 }
 
-static int unpack_stored(struct layer_job *job, int dirfd, struct cb_err **err)
-{
-	return unpack(job, cb_source_fd(&job->fd), dirfd, err);
-}
-
 /* A blob of the layer that is in the store already: 0 with *ret_fd, or 1. */
 static int find_blob(struct layer_job *job, int *ret_fd, struct cb_err **err)
 {
@@ -181,25 +176,20 @@ static int find_blob(struct layer_job *job, int *ret_fd, struct cb_err **err)
 	return cb_blob_open(store, &other.digest, ret_fd, NULL, NULL) < 0 ? 1 : 0;
 }
 
-/* Makes the snapshot; the caller holds the layer's lock. */
-static int make_snapshot(struct layer_job *job, char **ret_id, struct cb_err **err)
+/* Unpacks the layer into a new snapshot, from the blob job->fd if there is one, and publishes it. */
+static int unpack_snapshot(struct layer_job *job, char **ret_id, struct cb_err **err)
 {
 	CB_CLEANUP(cb_snapshot_free) struct cb_snapshot *snapshot = NULL;
 	struct cb_store *store = job->src.puller->store;
 	struct cb_snapshot_info info = { .kind = (char *)"image", .diff_id = job->layer->diff_id };
-	cleanup_close int fd = -EBADF;
-	bool stored;
+	bool stored = job->fd >= 0;
 	int r;
 
-	r = find_blob(job, &fd, err);
-	if (r < 0)
-		return r;
-	stored = r == 0;
 	r = cb_snapshot_new(store, &snapshot, err);
 	if (r < 0)
 		return r;
-	job->fd = fd;
-	r = stored ? unpack_stored(job, cb_snapshot_fs(snapshot), err)
+	job->size = 0;
+	r = stored ? unpack(job, cb_source_fd(&job->fd), cb_snapshot_fs(snapshot), err)
 		   : fetch_and_unpack(job, cb_snapshot_fs(snapshot), err);
 	if (r < 0)
 		return r;
@@ -211,6 +201,29 @@ static int make_snapshot(struct layer_job *job, char **ret_id, struct cb_err **e
 		return r;
 	*ret_id = cb_xstrdup(cb_snapshot_id(snapshot));
 	return 0;
+}
+
+/* Makes the snapshot; the caller holds the layer's lock. */
+static int make_snapshot(struct layer_job *job, char **ret_id, struct cb_err **err)
+{
+	cleanup_err struct cb_err *why = NULL;
+	cleanup_close int fd = -EBADF;
+	int r;
+
+	r = find_blob(job, &fd, err);
+	if (r < 0)
+		return r;
+	job->fd = fd;
+	r = unpack_snapshot(job, ret_id, &why);
+	if (r == CB_ERR_CORRUPT && fd >= 0 && (job->src.ref || job->src.layout)) {
+		/* The stored blob is damaged: the source has it still. */
+		cb_err_free(CB_TAKE_PTR(why));
+		job->fd = -EBADF;
+		r = cb_blob_remove(job->src.puller->store, &job->layer->desc.digest, &why);
+		if (r == 0)
+			r = unpack_snapshot(job, ret_id, &why);
+	}
+	return r < 0 ? cb_err_move(err, CB_TAKE_PTR(why)) : 0;
 }
 
 static struct cb_pull_source source_of(struct cb_puller *puller, const struct cb_image *image, struct cb_cancel *cancel)

@@ -159,6 +159,28 @@ static void lazily(void **state)
 	check_layer(&w, id, 2);
 }
 
+/* A blob that went bad in the store is fetched again. */
+static void damaged_blob(void **state)
+{
+	CB_CLEANUP(cb_image_free) struct cb_image *image = NULL;
+	cleanup_free char *id = NULL, *path = NULL;
+	cleanup_close int fd = -EBADF;
+	cleanup_buf struct cb_buf body = { 0 };
+	WORLD(w);
+
+	(void)state;
+	open_world(&w);
+	image = resolve(&w, "app:1");
+	assert_int_equal(cb_pull_blob(w.puller, image, 0, NULL, NULL, NULL, NULL), 0);
+	path = cb_xasprintf("%s/blobs/sha256/%s", cb_store_path(w.store), cb_digest_hex(&image->layers[0].desc.digest));
+	assert_int_equal(chmod(path, 0600), 0);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	assert_int_equal(pwrite(fd, "damage", 6, 1000), 6);
+	assert_int_equal(cb_pull_layer(w.puller, image, 0, NULL, NULL, NULL, &id, NULL), 0);
+	check_layer(&w, id, 0);
+	assert_int_equal(cb_blob_read(w.store, &image->layers[0].desc.digest, 1 << 20, &body, NULL), 0);
+}
+
 static void *pull_the_same(void *arg)
 {
 	struct world *w = arg;
@@ -583,6 +605,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(all_layers),
 		cmocka_unit_test(lazily),
+		cmocka_unit_test(damaged_blob),
 		cmocka_unit_test(threads_pull_once),
 		cmocka_unit_test(layer_faults),
 		cmocka_unit_test(cancellation),
