@@ -333,6 +333,41 @@ int cb_tree_at_dir(
 	return 0;
 }
 
+/* With one layer nothing above can hide a directory, so its whole path is opened at once. */
+static int open_direct(struct cb_tree *tree, const char *path, struct cb_tree_dir **ret, struct cb_err **err)
+{
+	struct cb_tree_dir *dir;
+	int fd;
+
+	if (tree->filtered) {
+		cleanup_free char *prefix = cb_xstrdup(path);
+
+		for (char *end = prefix; end; end = strchr(end + 1, '/')) {
+			bool visible;
+
+			if (end == prefix)
+				continue;
+			*end = '\0';
+			visible = cb_tree_visible(tree, prefix, true);
+			*end = '/';
+			if (!visible)
+				return 1;
+		}
+		if (!cb_tree_visible(tree, path, true))
+			return 1;
+	}
+	fd = cb_path_open_beneath(tree->root->parts[0].fd, path, DIR_FLAGS, 0);
+	if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP || errno == ENAMETOOLONG))
+		return 1;
+	if (fd < 0)
+		return cb_err_errno(err, errno, "open directory /%s", path);
+	dir = dir_new(tree, path, 1);
+	dir->parts[dir->n++].fd = fd;
+	cache_put(tree, dir);
+	*ret = dir;
+	return 0;
+}
+
 int cb_tree_dir_open(struct cb_tree *tree, const char *path, struct cb_tree_dir **ret, struct cb_err **err)
 {
 	CB_CLEANUP(cb_tree_dir_free) struct cb_tree_dir *dir = NULL;
@@ -357,6 +392,8 @@ int cb_tree_dir_open(struct cb_tree *tree, const char *path, struct cb_tree_dir 
 		else
 			*slash = '/';
 	}
+	if (!dir && tree->n == 1)
+		return open_direct(tree, path, ret, err);
 	if (!dir)
 		dir = cb_tree_dir_ref(tree->root);
 	for (char *next; name; name = next) {

@@ -382,7 +382,7 @@ static void deep_walk(void **state)
 	size_t n = 0;
 
 	(void)state;
-	for (int i = 0; i < 1500; i++) {
+	for (int i = 0; i < 700; i++) {
 		int next;
 
 		assert_int_equal(mkdirat(fd, "d", 0755), 0);
@@ -394,7 +394,7 @@ static void deep_walk(void **state)
 	close(fd);
 	assert_int_equal(cb_tree_new_plain(top, NULL, false, &tree, NULL), 0);
 	assert_int_equal(cb_tree_walk(tree, "", count_entry, &n, &err), 0);
-	assert_int_equal(n, 3000);
+	assert_int_equal(n, 1400);
 }
 
 /* --- Owners ---------------------------------------------------------------------------------------------------------

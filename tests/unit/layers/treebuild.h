@@ -43,8 +43,8 @@
 
 struct tb_entry {
 	char type;
-	char path[4200];
-	char arg[4200]; /* data, target */
+	char path[256];
+	char arg[256]; /* data, target */
 	bool has_arg;
 	long mode; /* -1: default */
 	long uid, gid;
