@@ -129,7 +129,8 @@ static int expand_double(struct lexer *lexer, struct cb_buf *out, struct cb_err 
 			if (next == '"' || next == '$' || next == c) {
 				c = next;
 				lexer->p++;
-			} else if (lexer->raw_escapes) {
+			} else if (lexer->raw_escapes && lexer->how->flags & CB_EXPAND_RAW_ESCAPES) {
+				/* Kept once; in a pattern BuildKit keeps it twice, an escaped backslash. */
 				continue;
 			}
 		}

@@ -314,6 +314,7 @@ static const struct row word_rows[] = {
 	{ "${X#va${EMPTY}l}", "ue", 0 },
 	{ "${FILE#$UNSET}", "src/lib/main.test.c", 0 },
 	{ "${X#\\v}", "invalid pattern (\\v) in substitution: invalid escape '\\v'", CB_ERR_INPUT },
+	{ "${X#\"\\v\"}", "value", 0 },
 	{ "${X#v\\\\}", "value", 0 },
 	{ "${FILE#[s]}", "src/lib/main.test.c", 0 },
 	{ "${FILE#src\\/}", "lib/main.test.c", 0 },

@@ -103,6 +103,7 @@ static const struct {
 	{ "'$X' \"$X\"", "'$X' \"value\"", CB_EXPAND_RAW_QUOTES },
 	{ "a\\b \\$X", "a\\b \\$X", CB_EXPAND_RAW_ESCAPES },
 	{ "\"\\$X\"", "\\$X", CB_EXPAND_RAW_ESCAPES },
+	{ "\"\\a\"", "\\a", CB_EXPAND_RAW_ESCAPES },
 	{ "it's \"$X\"", "it's \"value\"", CB_EXPAND_NO_QUOTES },
 	{ "'$X\\$X'", "'value$X'", CB_EXPAND_NO_QUOTES },
 	{ "${UNSET:-'a'}", "'a'", CB_EXPAND_NO_QUOTES },
