@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "builder/build.h"
 #include "builder/command.h"
 #include "builder/commit.h"
@@ -204,5 +205,6 @@ int cb_cmd_build(int argc, char **argv)
 		return cb_report_fail(err, NULL, NULL);
 	if (r > 0)
 		return cb_help_command("build");
+	cb_log_enable(settings.debug);
 	return build_main(&settings);
 }

@@ -17,11 +17,10 @@ void cb_settings_init(struct cb_settings *settings)
 void cb_settings_done(struct cb_settings *settings)
 {
 	char *strings[] = { settings->file, settings->context, settings->target, settings->iidfile,
-		settings->metadata_file, settings->isolation, settings->root, settings->ca_cert,
-		settings->registries_conf };
+		settings->metadata_file, settings->isolation, settings->root, settings->ca_cert };
 	struct cb_strv *lists[] = { &settings->build_args, &settings->build_contexts, &settings->platforms,
-		&settings->labels, &settings->annotations, &settings->tags, &settings->no_cache_filter,
-		&settings->add_hosts, &settings->allow, &settings->insecure_registries, &settings->ignored };
+		&settings->labels, &settings->tags, &settings->no_cache_filter, &settings->add_hosts, &settings->allow,
+		&settings->insecure_registries, &settings->ignored };
 
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free(strings[i]);
@@ -302,8 +301,6 @@ static int set_simple(struct cb_settings *s, const struct cb_opt *opt, const cha
 		return set_string(&s->iidfile, name, value, err);
 	case SET_METADATA_FILE:
 		return set_string(&s->metadata_file, name, value, err);
-	case SET_REGISTRIES_CONF:
-		return set_string(&s->registries_conf, name, value, err);
 	case SET_ROOT:
 		return set_string(&s->root, name, value, err);
 	case SET_TARGET:
@@ -312,8 +309,6 @@ static int set_simple(struct cb_settings *s, const struct cb_opt *opt, const cha
 		return add_string(&s->insecure_registries, name, value, err);
 	case SET_TAG:
 		return add_string(&s->tags, name, value, err);
-	case SET_ANNOTATION:
-		return set_pair(&s->annotations, name, value, NULL, err);
 	case SET_BUILD_CONTEXT:
 		return set_pair(&s->build_contexts, name, value, NULL, err);
 	case SET_LABEL:

@@ -57,7 +57,6 @@ struct cb_settings {
 	struct cb_strv build_contexts; /* "name=value" */
 	struct cb_strv platforms;      /* --platform, lists split at commas */
 	struct cb_strv labels;         /* "K=V", later ones of a key replace earlier ones */
-	struct cb_strv annotations;    /* "[type[platform]:]K=V" */
 	/* what comes out */
 	struct cb_strv tags;
 	struct cb_output_spec *outputs;
@@ -82,7 +81,6 @@ struct cb_settings {
 	char *root;                         /* store: --root, CBUILD_ROOT, else the default; never NULL after parsing */
 	char *ca_cert;                      /* PEM file for registries and URLs, or NULL */
 	struct cb_strv insecure_registries; /* host[:port] that may be plain HTTP or have a bad certificate */
-	char *registries_conf;              /* --registries-conf, or NULL: the system's */
 	/* progress */
 	enum cb_progress_mode progress;
 	bool quiet; /* -q: only the image id on standard output */

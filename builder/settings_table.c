@@ -10,7 +10,6 @@
 const struct cb_opt cb_build_options[] = {
 	{ "add-host", 0, VALUE, SET_ADD_HOST, "NAME:IP", "add a line to /etc/hosts of RUN steps", NULL },
 	{ "allow", 0, VALUE, SET_ALLOW, "ENTITLEMENT", "grant what a Buildfile may ask for: network.host, security.insecure", "network.host|security.insecure" },
-	{ "annotation", 0, VALUE, SET_ANNOTATION, "KEY=VALUE", "add an annotation to the image manifest", NULL },
 	{ "build-arg", 0, VALUE, SET_BUILD_ARG, "KEY[=VALUE]", "set an ARG; without a value, from the environment", NULL },
 	{ "build-context", 0, VALUE, SET_BUILD_CONTEXT, "NAME=DIR", "give FROM, COPY --from and mounts another source called NAME", NULL },
 	{ "ca-cert", 0, VALUE, SET_CA_CERT, "FILE", "trust these certificates (PEM) of registries and servers too", "file" },
@@ -30,7 +29,6 @@ const struct cb_opt cb_build_options[] = {
 	{ "progress", 0, VALUE, SET_PROGRESS, "MODE", "how progress is shown", "auto|tty|plain|rawjson|quiet|none" },
 	{ "pull", 0, FLAG, SET_PULL, NULL, "look for newer base images even when there is a local one", NULL },
 	{ "quiet", 'q', FLAG, SET_QUIET, NULL, "show no progress, print the image ID", NULL },
-	{ "registries-conf", 0, VALUE, SET_REGISTRIES_CONF, "FILE", "read mirrors and insecure registries from FILE", "file" },
 	{ "root", 0, VALUE, SET_ROOT, "DIR", "the store; default: $CBUILD_ROOT, /var/lib/cbuild, or ~/.local/share/cbuild of an ordinary user", "dir" },
 	{ "secret", 0, VALUE, SET_SECRET, "id=ID[,src=FILE|,env=NAME]", "offer a secret to RUN --mount=type=secret", NULL },
 	{ "shm-size", 0, VALUE, SET_SHM_SIZE, "SIZE", "size of /dev/shm in RUN steps", NULL },
@@ -53,6 +51,7 @@ const struct cb_opt cb_build_options[] = {
 	{ "security-opt", 0, VALUE, SET_IGNORED, "OPTION", NULL, NULL },
 
 	/* Of docker's client and not done here: named, so that the message says so. */
+	{ "annotation", 0, VALUE, SET_UNSUPPORTED, "KEY=VALUE", NULL, NULL },
 	{ "attest", 0, VALUE, SET_UNSUPPORTED, "ATTRS", NULL, NULL },
 	{ "builder", 0, VALUE, SET_UNSUPPORTED, "NAME", NULL, NULL },
 	{ "cache-from", 0, VALUE, SET_UNSUPPORTED, "SOURCE", NULL, NULL },

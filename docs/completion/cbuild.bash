@@ -4,9 +4,9 @@ _cbuild_options()
 {
 	case $1 in
 	build)
-		echo "--add-host --allow --annotation --build-arg --build-context --ca-cert -D --debug -f --file --iidfile --insecure-registry --isolation -j --jobs --label --metadata-file --network --no-cache --no-cache-filter -o --output --platform --progress --pull -q --quiet --registries-conf --root --secret --shm-size -t --tag --target --ulimit --help" ;;
+		echo "--add-host --allow --build-arg --build-context --ca-cert -D --debug -f --file --iidfile --insecure-registry --isolation -j --jobs --label --metadata-file --network --no-cache --no-cache-filter -o --output --platform --progress --pull -q --quiet --root --secret --shm-size -t --tag --target --ulimit --help" ;;
 	graph)
-		echo "--format --add-host --allow --annotation --build-arg --build-context --ca-cert -D --debug -f --file --iidfile --insecure-registry --isolation -j --jobs --label --metadata-file --network --no-cache --no-cache-filter -o --output --platform --progress --pull -q --quiet --registries-conf --root --secret --shm-size -t --tag --target --ulimit --help" ;;
+		echo "--format --add-host --allow --build-arg --build-context --ca-cert -D --debug -f --file --iidfile --insecure-registry --isolation -j --jobs --label --metadata-file --network --no-cache --no-cache-filter -o --output --platform --progress --pull -q --quiet --root --secret --shm-size -t --tag --target --ulimit --help" ;;
 	run)
 		echo "--entrypoint -e --env --isolation --network --root -u --user -w --workdir --help" ;;
 	parse)
@@ -62,10 +62,6 @@ _cbuild()
 		COMPREPLY=($(compgen -W "auto tty plain rawjson quiet none" -- "$cur"))
 		return
 		;;
-	--registries-conf)
-		COMPREPLY=($(compgen -f -- "$cur"))
-		return
-		;;
 	--root)
 		COMPREPLY=($(compgen -d -- "$cur"))
 		return
@@ -77,7 +73,7 @@ _cbuild()
 		esac
 		return
 		;;
-	--add-host | --annotation | --build-arg | --build-context | --entrypoint | -e | --env | --insecure-registry | -j | --jobs | --label | --no-cache-filter | -o | --output | --platform | --secret | --shm-size | -t | --tag | --target | --ulimit | -u | --user | -w | --workdir)
+	--add-host | --build-arg | --build-context | --entrypoint | -e | --env | --insecure-registry | -j | --jobs | --label | --no-cache-filter | -o | --output | --platform | --secret | --shm-size | -t | --tag | --target | --ulimit | -u | --user | -w | --workdir)
 		return
 		;;
 	esac

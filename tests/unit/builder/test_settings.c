@@ -52,7 +52,6 @@ static void show(struct cb_buf *out, const struct cb_settings *s)
 	add_list(out, "ctx", &s->build_contexts);
 	add_list(out, "platform", &s->platforms);
 	add_list(out, "label", &s->labels);
-	add_list(out, "annotation", &s->annotations);
 	add_list(out, "tag", &s->tags);
 	for (size_t i = 0; i < s->n_outputs; i++) {
 		add(out, "type", s->outputs[i].type);
@@ -81,7 +80,6 @@ static void show(struct cb_buf *out, const struct cb_settings *s)
 	add(out, "root", strcmp(s->root, "/env/root") ? s->root : NULL);
 	add(out, "ca", s->ca_cert);
 	add_list(out, "insecure", &s->insecure_registries);
-	add(out, "registries", s->registries_conf);
 	add_number(out, "progress", s->progress);
 	add_number(out, "quiet", s->quiet);
 	add_number(out, "debug", s->debug);
@@ -104,7 +102,6 @@ static const struct {
 		"context=. ctx=base=./dir ctx=go=/usr/lib/go" },
 	{ ".|--platform|linux/amd64,linux/arm64", "context=. platform=linux/amd64 platform=linux/arm64" },
 	{ ".|--label|a=1|--label|b|--label|a=2", "context=. label=a=2 label=b=" },
-	{ ".|--annotation|index:a.b=c", "context=. annotation=index:a.b=c" },
 	{ ".|-t|a|-tb:1|--tag=c", "context=. tag=a tag=b:1 tag=c" },
 	{ ".|-o|out", "context=. type=local dest=out" },
 	{ ".|-o|-", "context=. type=tar dest=-" },
@@ -142,8 +139,7 @@ static const struct {
 	{ ".|-j|4", "context=. jobs=4" },
 	{ ".|-j4", "context=. jobs=4" },
 	{ ".|--root|/x", "context=. root=/x" },
-	{ ".|--ca-cert|ca.pem|--insecure-registry|h:5000|--registries-conf|r",
-		"context=. ca=ca.pem insecure=h:5000 registries=r" },
+	{ ".|--ca-cert|ca.pem|--insecure-registry|h:5000", "context=. ca=ca.pem insecure=h:5000" },
 	{ ".|--progress|plain", "context=. progress=2" },
 	{ ".|--progress=rawjson", "context=. progress=3" },
 	{ ".|-q", "context=. progress=4 quiet=1" },
@@ -185,7 +181,7 @@ static const struct {
 	{ ".|--build-arg|", "--build-arg is KEY=VALUE, not \"\"" },
 	{ ".|--build-context|x", "--build-context is KEY=VALUE, not \"x\"" },
 	{ ".|--label|=x", "--label is KEY=VALUE, not \"=x\"" },
-	{ ".|--annotation|x", "--annotation is KEY=VALUE, not \"x\"" },
+	{ ".|--annotation|a=b", "--annotation is not supported by this version of cbuild" },
 	{ ".|--platform|a,,b", "--platform \"a,,b\" has an empty part" },
 	{ ".|--no-cache-filter|", "--no-cache-filter \"\" has an empty part" },
 	{ ".|-o|", "--output is empty" },
