@@ -341,8 +341,12 @@ static void fill(const char *dir, size_t spare)
 	close(fd);
 }
 
+/* In a mount namespace of its own, so that nothing can stay behind. */
 static void full_disk(void **state)
 {
+	if (unshare(CLONE_NEWNS) < 0)
+		skip();
+
 	struct fixture *fx = *state;
 	cleanup_free char *disk = cb_xasprintf("%s/disk", fx->dir);
 	cleanup_free char *root = cb_xasprintf("%s/disk/store", fx->dir);
@@ -356,9 +360,6 @@ static void full_disk(void **state)
 	struct cb_index *index = NULL;
 	int full = 0, r;
 
-	/* In a mount namespace of its own, so that nothing can stay behind. */
-	if (unshare(CLONE_NEWNS) < 0)
-		skip();
 	assert_int_equal(mount("", "/", NULL, MS_REC | MS_PRIVATE, NULL), 0);
 	assert_int_equal(mkdir(disk, 0755), 0);
 	assert_int_equal(mount("tmpfs", disk, "tmpfs", 0, "size=4m"), 0);
