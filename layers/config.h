@@ -64,7 +64,7 @@ struct cb_image_config {
 struct cb_image_config *cb_image_config_new(const struct cb_platform *platform);
 struct cb_image_config *cb_image_config_free(struct cb_image_config *config);
 CB_DEFINE_CLEANUP(struct cb_image_config *, cb_image_config_free)
-struct cb_image_config *cb_image_config_copy(const struct cb_image_config *config);
+struct cb_image_config *cb_image_config_copy(const struct cb_image_config *from);
 
 /** CB_ERR_CORRUPT for what is no image config, CB_ERR_LIMIT beyond the limits above. */
 int cb_image_config_parse(const char *data, size_t len, struct cb_image_config **ret, struct cb_err **err);

@@ -41,10 +41,10 @@ int cb_stored_image_put(struct cb_store *store, const struct cb_image_config *co
 int cb_stored_image_load(struct cb_store *store, const struct cb_descriptor *desc, const struct cb_platform *platform,
 	struct cb_stored_image **ret, struct cb_err **err);
 
-/** Points the name @ref (parsed and normalised here; no digest) at @desc, replacing an earlier image of that name. */
-int cb_tag_set(struct cb_store *store, const char *ref, const struct cb_descriptor *desc, struct cb_err **err);
+/** Points the name @text (parsed and normalised here; no digest) at @desc, replacing an earlier image of that name. */
+int cb_tag_set(struct cb_store *store, const char *text, const struct cb_descriptor *desc, struct cb_err **err);
 /** 1 when there was no such name. */
-int cb_tag_remove(struct cb_store *store, const char *ref, struct cb_err **err);
+int cb_tag_remove(struct cb_store *store, const char *text, struct cb_err **err);
 /**
  * Finds by name, by manifest digest, or by 4 or more hex digits of a manifest or config digest (with or without
  * "sha256:"). 0 with *ret (zeroed or done before); 1 when there is none; CB_ERR_INPUT when the digits are ambiguous.
