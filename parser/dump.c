@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/unicode.h"
+#include "parser/jsonform.h"
 
 /* Bytes that stand for themselves in a string. */
 static bool is_plain(unsigned char c)
@@ -22,11 +23,11 @@ static void add_special(struct cb_buf *out, unsigned char c)
 		cb_buf_addf(out, "\\u%04x", c);
 }
 
-static void add_string(struct cb_buf *out, const char *s, size_t len)
+/* The inside of a quoted string. */
+static void add_bytes(struct cb_buf *out, const char *s, size_t len)
 {
 	const char *end = s + len;
 
-	cb_buf_addc(out, '"');
 	while (s < end) {
 		const char *start = s;
 		uint32_t rune;
@@ -43,6 +44,12 @@ static void add_string(struct cb_buf *out, const char *s, size_t len)
 			cb_utf8_add(out, rune);
 		}
 	}
+}
+
+static void add_string(struct cb_buf *out, const char *s, size_t len)
+{
+	cb_buf_addc(out, '"');
+	add_bytes(out, s, len);
 	cb_buf_addc(out, '"');
 }
 
@@ -51,14 +58,34 @@ static void add_text(struct cb_buf *out, const char *s)
 	add_string(out, s, strlen(s));
 }
 
+/* An argument; one of the exec form may have NUL characters. */
+static void add_arg(struct cb_buf *out, const struct cb_node *node, const char *s)
+{
+	const char *nul;
+
+	cb_buf_addc(out, '"');
+	while (node->json && (nul = strstr(s, CB_JSON_NUL))) {
+		add_bytes(out, s, (size_t)(nul - s));
+		add_special(out, '\0');
+		s = nul + strlen(CB_JSON_NUL);
+	}
+	add_bytes(out, s, strlen(s));
+	cb_buf_addc(out, '"');
+}
+
 /* ---- JSON ------------------------------------------------------------------------------------------------------- */
 
-static void json_texts(struct cb_buf *out, const char *key, const struct cb_texts *texts)
+static void json_words(struct cb_buf *out, const struct cb_node *node)
 {
-	cb_buf_addf(out, "\"%s\": [", key);
-	for (size_t i = 0; i < texts->n; i++) {
+	cb_buf_adds(out, "\"flags\": [");
+	for (size_t i = 0; i < node->flags.n; i++) {
 		cb_buf_adds(out, i ? ", " : "");
-		add_text(out, texts->v[i].s);
+		add_text(out, node->flags.v[i].s);
+	}
+	cb_buf_adds(out, "], \"args\": [");
+	for (size_t i = 0; i < node->args.n; i++) {
+		cb_buf_adds(out, i ? ", " : "");
+		add_arg(out, node, node->args.v[i].s);
 	}
 	cb_buf_adds(out, "], ");
 }
@@ -94,8 +121,7 @@ static void json_head(struct cb_buf *out, const struct cb_node *node)
 	cb_buf_adds(out, "{\"instruction\": ");
 	add_text(out, cb_buf_str(&word));
 	cb_buf_adds(out, ", ");
-	json_texts(out, "flags", &node->flags);
-	json_texts(out, "args", &node->args);
+	json_words(out, node);
 	cb_buf_addf(out, "\"json\": %s, \"original\": ", node->json ? "true" : "false");
 	add_text(out, node->original);
 	cb_buf_addf(out, ", \"line\": %u, \"end_line\": %u, \"child\": ", node->line, node->end_line);
@@ -161,7 +187,7 @@ static void sexp_node(struct cb_buf *out, const struct cb_node *node)
 		cb_buf_adds(out, " :json");
 	for (size_t i = 0; i < node->args.n; i++) {
 		cb_buf_addc(out, ' ');
-		add_text(out, node->args.v[i].s);
+		add_arg(out, node, node->args.v[i].s);
 	}
 	if (node->child) {
 		cb_buf_addc(out, ' ');

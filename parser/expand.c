@@ -380,9 +380,10 @@ static const char *added(const struct cb_buf *out, size_t before)
 static void expand_heredoc_operator(struct lexer *lexer, struct cb_buf *out)
 {
 	const char *start = lexer->p;
+	int c;
 
 	lexer->p += 2;
-	while (lexer->p < lexer->end && strchr(" \t\v\f\r", *lexer->p))
+	while ((c = peek(lexer)) == ' ' || c == '\t' || c == '\r')
 		lexer->p++;
 	cb_buf_add(out, start, (size_t)(lexer->p - start));
 }

@@ -47,7 +47,7 @@ int cb_expand_word(const char *input, const struct cb_expand *how, char **ret, s
 
 /**
  * Expands @input and appends its words to @ret: split at Unicode white space that is unquoted, that of expanded values
- * included. White space behind "<<" does not split. Empty words do not appear. @ret is untouched on failure.
+ * included. Blanks behind "<<" do not split. Empty words do not appear. @ret is untouched on failure.
  */
 int cb_expand_words(const char *input, const struct cb_expand *how, struct cb_strv *ret, struct cb_err **err);
 

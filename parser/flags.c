@@ -14,7 +14,7 @@ static bool is_ascii_space(int c)
 }
 
 /* Takes the byte at the cursor, which a quote in *quote may guard, into the word. */
-static void take_byte(struct cb_span *rest, int *quote, struct cb_buf *buf)
+static void take_byte(struct cb_span *rest, char escape, int *quote, struct cb_buf *buf)
 {
 	char c = *rest->p++;
 
@@ -22,8 +22,8 @@ static void take_byte(struct cb_span *rest, int *quote, struct cb_buf *buf)
 		*quote = *quote ? 0 : c;
 		return;
 	}
-	/* Always the backslash, whatever the escape directive says; at the end of the line it vanishes. */
-	if (c == '\\') {
+	/* In '...' too; at the end of the line it vanishes. */
+	if (c == escape) {
 		if (cb_span_empty(*rest))
 			return;
 		c = *rest->p++;
@@ -31,7 +31,7 @@ static void take_byte(struct cb_span *rest, int *quote, struct cb_buf *buf)
 	cb_buf_addc(buf, c);
 }
 
-int cb_flag_next(struct cb_span *rest, struct cb_buf *buf, const char **at)
+int cb_flag_next(struct cb_span *rest, char escape, struct cb_buf *buf, const char **at)
 {
 	int quote = 0;
 
@@ -43,7 +43,7 @@ int cb_flag_next(struct cb_span *rest, struct cb_buf *buf, const char **at)
 	*at = rest->p;
 	cb_buf_clear(buf);
 	while (!cb_span_empty(*rest) && (quote || !is_ascii_space((unsigned char)*rest->p)))
-		take_byte(rest, &quote, buf);
+		take_byte(rest, escape, &quote, buf);
 	return strcmp(cb_buf_str(buf), "--") != 0;
 }
 

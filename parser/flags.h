@@ -11,10 +11,10 @@
 #include "parser/ast.h"
 
 /**
- * Takes the next flag word off *rest: 1 with the word in @buf (quotes removed, a backslash makes the next byte literal)
- * and its start in *at, 0 when no flag follows (then *rest is at what follows, a bare "--" already gone).
+ * Takes the next flag word off *rest: 1 with the word in @buf (quotes removed, the escape character makes the next byte
+ * literal) and its start in *at, 0 when no flag follows (then *rest is at what follows, a bare "--" already gone).
  */
-int cb_flag_next(struct cb_span *rest, struct cb_buf *buf, const char **at);
+int cb_flag_next(struct cb_span *rest, char escape, struct cb_buf *buf, const char **at);
 
 enum cb_flag_type { CB_FLAG_STRING, CB_FLAG_BOOL, CB_FLAG_LIST };
 

@@ -1,7 +1,7 @@
 /*
  * Here-documents: finding their tokens in a logical line, and what their bodies mean.
  *
- * A token is digits (a file descriptor), "<<", perhaps "-", and a delimiter; white space may stand behind "<<". Tokens
+ * A token is digits (a file descriptor), "<<", perhaps "-", and a delimiter; blanks may stand behind "<<". Tokens
  * are the words that a shell-like reading of the line finds, so quotes protect a "<<", and a line that cannot be read
  * so (an odd quote, an operator of ${} that we do not know) has no here-documents. The escape character is the
  * backslash.

@@ -11,6 +11,7 @@
 #include "parser/chars.h"
 #include "parser/flags.h"
 #include "parser/heredoc.h"
+#include "parser/jsonform.h"
 
 int cb_instr_err(struct cb_err **err, const struct cb_node *node, const char *fmt, ...)
 {
@@ -296,6 +297,17 @@ static int (*const inits[CB_KW_MAX_])(
 	[CB_KW_WORKDIR] = init_text,
 };
 
+/* What no program and no file name can hold. */
+static int check_nul(const struct cb_node *node, struct cb_err **err)
+{
+	for (size_t i = 0; node->json && i < node->args.n; i++) {
+		if (strstr(node->args.v[i].s, CB_JSON_NUL))
+			return cb_err_at(err, CB_ERR_INPUT, node->args.v[i].line, node->args.v[i].col,
+				"a NUL character cannot be part of an argument");
+	}
+	return 0;
+}
+
 int cb_instr_init(struct cb_instr *ret, struct cb_arena *arena, const struct cb_node *node, const struct cb_node *docs,
 	struct cb_err **err)
 {
@@ -308,5 +320,7 @@ int cb_instr_init(struct cb_instr *ret, struct cb_arena *arena, const struct cb_
 		cb_err_at(err, CB_ERR_INPUT, node->line, node->col, "unknown instruction: \"%.100s\"", node->word);
 		return cb_keyword_unknown(err, CB_ERR_INPUT, node->word);
 	}
+	if (check_nul(node, err) < 0)
+		return CB_ERR_INPUT;
 	return inits[node->kw](ret, arena, docs, err);
 }

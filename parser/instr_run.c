@@ -74,19 +74,20 @@ static int bad_device(struct cb_err **err, struct cb_text text, const char *what
 static int device_field(
 	struct cb_arena *arena, const char *field, struct cb_text text, struct cb_device *device, struct cb_err **err)
 {
-	if (cb_str_ieq(field, "required") || cb_str_ieq(field, "required=true") || cb_str_ieq(field, "required=1")) {
+	if (cb_str_ieq(field, "required")) {
 		device->required = true;
-	} else if (cb_str_ieq(field, "required=false") || cb_str_ieq(field, "required=0")) {
-		device->required = false;
-	} else if (strncasecmp(field, "required=", 9) == 0) {
-		return bad_device(err, text, "required takes true or false");
-	} else if (device->name.s) {
-		return bad_device(err, text, "it has more than one name");
-	} else {
-		const char *name = strncasecmp(field, "name=", 5) == 0 ? field + 5 : field;
-
-		device->name = (struct cb_text){ cb_arena_strdup(arena, name), text.line, text.col };
+		return 0;
 	}
+	if (strncasecmp(field, "required=", strlen("required=")) == 0) {
+		if (!cb_mount_bool(field + strlen("required="), &device->required))
+			return bad_device(err, text, "required takes true or false");
+		return 0;
+	}
+	if (device->name.s)
+		return bad_device(err, text, "it has more than one name");
+	if (strncasecmp(field, "name=", strlen("name=")) == 0)
+		field += strlen("name=");
+	device->name = (struct cb_text){ cb_arena_strdup(arena, field), text.line, text.col };
 	return 0;
 }
 

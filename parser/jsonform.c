@@ -10,6 +10,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/unicode.h"
 #include "parser/chars.h"
 
 #define DEPTH_MAX 10000
@@ -54,25 +55,6 @@ static int32_t hex4(struct cb_span s)
 	return value;
 }
 
-static void add_utf8(struct cb_buf *out, uint32_t rune)
-{
-	if (rune < 0x80) {
-		cb_buf_addc(out, (char)rune);
-	} else if (rune < 0x800) {
-		cb_buf_addc(out, (char)(0xc0 | rune >> 6));
-		cb_buf_addc(out, (char)(0x80 | (rune & 0x3f)));
-	} else if (rune < 0x10000) {
-		cb_buf_addc(out, (char)(0xe0 | rune >> 12));
-		cb_buf_addc(out, (char)(0x80 | (rune >> 6 & 0x3f)));
-		cb_buf_addc(out, (char)(0x80 | (rune & 0x3f)));
-	} else {
-		cb_buf_addc(out, (char)(0xf0 | rune >> 18));
-		cb_buf_addc(out, (char)(0x80 | (rune >> 12 & 0x3f)));
-		cb_buf_addc(out, (char)(0x80 | (rune >> 6 & 0x3f)));
-		cb_buf_addc(out, (char)(0x80 | (rune & 0x3f)));
-	}
-}
-
 /* The code point of a \u escape whose first digits are at *s; a surrogate pair takes two escapes. */
 static bool read_unicode(struct cb_span *s, uint32_t *ret)
 {
@@ -85,7 +67,7 @@ static bool read_unicode(struct cb_span *s, uint32_t *ret)
 	if (high < 0xd800 || high > 0xdfff)
 		return true;
 
-	*ret = 0xfffd;
+	*ret = CB_RUNE_BAD;
 	if (high >= 0xdc00 || cb_span_peek(*s, 0) != '\\' || cb_span_peek(*s, 1) != 'u')
 		return true;
 	low = hex4((struct cb_span){ s->p + 2, s->end });
@@ -109,7 +91,10 @@ static bool read_escape(struct cb_span *s, struct cb_buf *out)
 	if (c == 'u') {
 		if (!read_unicode(s, &rune))
 			return false;
-		add_utf8(out, rune);
+		if (rune == 0)
+			cb_buf_adds(out, CB_JSON_NUL);
+		else
+			cb_utf8_add(out, rune);
 		return true;
 	}
 	found = strchr(from, c);
@@ -119,31 +104,12 @@ static bool read_escape(struct cb_span *s, struct cb_buf *out)
 	return true;
 }
 
-/* Length of the well-formed UTF-8 character at @s, or 0. */
-static size_t utf8_len(struct cb_span s)
-{
-	int a = cb_span_peek(s, 0), b = cb_span_peek(s, 1), c = cb_span_peek(s, 2), d = cb_span_peek(s, 3);
-	bool tail_c = (c & 0xc0) == 0x80 && c >= 0, tail_d = (d & 0xc0) == 0x80 && d >= 0;
-
-	if (a < 0x80)
-		return 1;
-	if (b < 0x80 || b > 0xbf || a < 0xc2 || a > 0xf4)
-		return 0;
-	if (a < 0xe0)
-		return 2;
-	if ((a == 0xe0 && b < 0xa0) || (a == 0xed && b > 0x9f) || (a == 0xf0 && b < 0x90) || (a == 0xf4 && b > 0x8f))
-		return 0;
-	if (a < 0xf0)
-		return tail_c ? 3 : 0;
-	return tail_c && tail_d ? 4 : 0;
-}
-
 /* A string, its opening quote already taken; @out gets the decoded bytes. */
 static bool read_string(struct cb_span *s, struct cb_buf *out)
 {
 	while (s->p < s->end) {
 		unsigned char c = (unsigned char)*s->p;
-		size_t n;
+		uint32_t rune;
 
 		if (c < 0x20)
 			return false;
@@ -157,12 +123,8 @@ static bool read_string(struct cb_span *s, struct cb_buf *out)
 				return false;
 			continue;
 		}
-		n = utf8_len(*s);
-		if (n)
-			cb_buf_add(out, s->p, n);
-		else
-			add_utf8(out, 0xfffd);
-		s->p += n ? n : 1;
+		s->p += cb_utf8_decode(s->p, s->end, &rune);
+		cb_utf8_add(out, rune);
 	}
 	return false;
 }
@@ -303,8 +265,6 @@ static enum cb_json_form add_item(
 {
 	if (value != VALUE_STRING)
 		return CB_JSON_OTHER;
-	if (r->str.len && memchr(r->str.data, '\0', r->str.len))
-		return CB_JSON_NUL;
 	*item = (struct cb_json_item){ cb_arena_strndup(arena, cb_buf_str(&r->str), r->str.len), at };
 	return CB_JSON_STRINGS;
 }

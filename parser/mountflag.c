@@ -190,8 +190,7 @@ static int not_for_type(struct resolver *rs, const struct cb_mount_field *field)
 	return cb_err_hint(rs->err, CB_ERR_INPUT, "type= must stand before it");
 }
 
-/* The spellings that Go's ParseBool takes. */
-static bool parse_bool(const char *s, bool *ret)
+bool cb_mount_bool(const char *s, bool *ret)
 {
 	static const char *const yes[] = { "1", "t", "T", "true", "TRUE", "True" };
 	static const char *const no[] = { "0", "f", "F", "false", "FALSE", "False" };
@@ -212,7 +211,7 @@ static int set_bool(struct resolver *rs, const struct cb_mount_field *field, con
 		*ret = true;
 		return 0;
 	}
-	return parse_bool(value, ret) ? 0 : bad_value(rs, field, value);
+	return cb_mount_bool(value, ret) ? 0 : bad_value(rs, field, value);
 }
 
 /* The index of @value, case ignored, in @names. */
@@ -316,8 +315,6 @@ static const char *find_fault(const struct resolver *rs)
 		return "gid is not allowed";
 	if (rs->sharing_given && m->type != CB_MOUNT_CACHE)
 		return "sharing is not allowed";
-	if (m->env && m->type != CB_MOUNT_SECRET)
-		return "env is not allowed";
 	if (m->type == CB_MOUNT_SSH && m->source)
 		return "source is not allowed";
 	if (m->type != CB_MOUNT_SECRET)

@@ -50,7 +50,7 @@ struct cb_mount {
 	enum cb_mount_type type;
 	char *from, *source, *target;
 	char *id;      /* default filled in for cache (NULL: take the cleaned target), secret and ssh stay NULL */
-	char *env;     /* secret */
+	char *env;     /* secret; other types take it and ignore it */
 	bool readonly; /* bind: true unless rw; cache, tmpfs: as written */
 	bool required; /* secret, ssh */
 	bool has_size, has_uid, has_gid, has_mode;
@@ -67,6 +67,8 @@ int cb_mount_spec_parse(struct cb_arena *arena, struct cb_text text, struct cb_m
 /** The final mount of @spec; @expand NULL takes the values as they are. Every rule of the language is checked. */
 int cb_mount_resolve(const struct cb_mount_spec *spec, cb_mount_expand_fn *expand, void *arg, struct cb_mount **ret,
 	struct cb_err **err);
+/** Reads 1, t, true, 0, f or false, each also in capitals or with one; false for anything else. */
+bool cb_mount_bool(const char *s, bool *ret);
 struct cb_mount *cb_mount_free(struct cb_mount *mount);
 CB_DEFINE_CLEANUP(struct cb_mount *, cb_mount_free)
 

@@ -101,7 +101,7 @@ static void read_head(struct maker *m)
 	node->end_line = node->line;
 
 	m->rest = (struct cb_span){ word.end, line.end };
-	while (cb_flag_next(&m->rest, &m->buf, &at))
+	while (cb_flag_next(&m->rest, m->escape, &m->buf, &at))
 		add(m, cb_buf_str(&m->buf), m->buf.len, at);
 	collected(m, &node->flags);
 	m->rest = cb_span_trim(m->rest);
@@ -121,8 +121,6 @@ static int read_json(struct maker *m, struct cb_span text, struct cb_err **err)
 	case CB_JSON_OTHER:
 		cb_node_err(err, m->node, bad, "a JSON array must hold strings only");
 		return cb_err_hint(err, CB_ERR_INPUT, "put the item between double quotes");
-	case CB_JSON_NUL:
-		return cb_node_err(err, m->node, bad, "a NUL character cannot be part of an argument");
 	case CB_JSON_STRINGS:
 		break;
 	}

@@ -87,6 +87,8 @@ static const struct grammar_case good_rows[] = {
 	{ "from with a last dollar", "from=a$,target=/a", "bind ro from=a$ target=/a" },
 	{ "empty from", "from=,target=/a", "bind ro target=/a" },
 
+	{ "env of bind", "env=x", "bind ro env=x" },
+
 	{ "cache", "type=cache,target=/a", "cache rw target=/a" },
 	{ "all keys of cache", "type=cache,id=i,target=/a,from=f,source=s,sharing=locked,mode=0755,uid=1,gid=2",
 		"cache rw from=f source=s target=/a id=i mode=755 uid=1 gid=2 locked" },
@@ -151,7 +153,6 @@ static const struct grammar_case bad_rows[] = {
 	{ "sharing of bind", "sharing=shared", "parse: 7:10: bind mount \"sharing=shared\": sharing is not allowed" },
 	{ "sharing of secret", "type=secret,id=i,sharing=shared",
 		"parse: 7:10: secret mount \"type=secret,id=i,sharing=shared\": sharing is not allowed" },
-	{ "env of bind", "env=x", "parse: 7:10: bind mount \"env=x\": env is not allowed" },
 	{ "from of secret", "type=secret,id=i,from=f",
 		"parse: 7:10: secret mount \"type=secret,id=i,from=f\": from is not allowed" },
 	{ "secret of nothing", "type=secret",

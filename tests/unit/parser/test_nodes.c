@@ -45,9 +45,11 @@ static const struct grammar_case flag_rows[] = {
 	{ "backslash before a quote", "COPY --from=\\\"a b c", "(copy (\"--from=\\\"a\") \"b\" \"c\")" },
 	{ "backslash in double quotes", "COPY --from=\"a\\\"b\\c\" c d", "(copy (\"--from=a\\\"bc\") \"c\" \"d\")" },
 	{ "backslash in single quotes", "COPY --from='a\\'b' c d", "(copy (\"--from=a'b\") \"c\" \"d\")" },
-	{ "backslash with another escape character", "# escape=`\nCOPY --from=a\\ b c d",
-		"(copy (\"--from=a b\") \"c\" \"d\")" },
-	{ "backtick is data", "# escape=`\nCOPY --from=a` b c", "(copy (\"--from=a`\") \"b\" \"c\")" },
+	{ "backslash is data with another escape character", "# escape=`\nCOPY --from=a\\ b c",
+		"(copy (\"--from=a\\\\\") \"b\" \"c\")" },
+	{ "backtick escape", "# escape=`\nCOPY --from=a` b\"`\"\" c d", "(copy (\"--from=a b\\\"\") \"c\" \"d\")" },
+	{ "escape at the end", "RUN --a=b\\\v", "(run (\"--a=b\"))" },
+	{ "escape at the end, quoted", "RUN --a=\"b\\\v", "(run (\"--a=b\"))" },
 	{ "quote never closed", "COPY --from=\"a b c", "(copy (\"--from=a b c\"))" },
 	{ "quoted nothing", "COPY --\"\" a b", "(copy \"a\" \"b\")" },
 	{ "continued between", "RUN --a=b \\\n  --c=d \\\n  e", "(run (\"--a=b\" \"--c=d\") \"e\")" },
@@ -132,7 +134,8 @@ static const struct grammar_case command_rows[] = {
 		"1:6: a JSON array must hold strings only (put the item between double quotes)" },
 	{ "on the second line", "CMD [\"a\", \\\n 1]",
 		"2:2: a JSON array must hold strings only (put the item between double quotes)" },
-	{ "NUL", "CMD [\"a\\u0000\"]", "1:6: a NUL character cannot be part of an argument" },
+	{ "NUL", "CMD [\"a\\u0000b\\u0000\"]", "(cmd :json \"a\\u0000b\\u0000\")" },
+	{ "bytes that look like our NUL", "RUN a\xc0\x80", "(run \"a\xef\xbf\xbd\xef\xbf\xbd\")" },
 };
 
 static const struct grammar_case word_rows[] = {

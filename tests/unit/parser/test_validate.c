@@ -170,6 +170,8 @@ static const struct grammar_case meta_rows[] = {
 	{ "CMD flag", DOCKERFILE("CMD --foo"),
 		"2:5: unknown flag: --foo (CMD takes no flags; \"--\" before the arguments ends flags)" },
 	{ "CMD behind --", DOCKERFILE("CMD -- --foo"), "ok" },
+	{ "NUL", DOCKERFILE("CMD [\"a\", \"b\\u0000\"]"), "2:11: a NUL character cannot be part of an argument" },
+	{ "NUL in a path", DOCKERFILE("VOLUME [\"\\u0000\"]"), "2:9: a NUL character cannot be part of an argument" },
 	{ "ENTRYPOINT", DOCKERFILE("ENTRYPOINT [\"a\"]"), "ok" },
 	{ "ENTRYPOINT none", DOCKERFILE("ENTRYPOINT"), "ok" },
 	{ "ENTRYPOINT flag", DOCKERFILE("ENTRYPOINT --a=b c"),
