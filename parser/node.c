@@ -239,7 +239,8 @@ static int read_health(struct maker *m, struct cb_err **err)
 	if (!cb_word_plain(&m->rest, &type))
 		return 0;
 	add_span(m, type);
-	m->rest = cb_span_trim_left(m->rest);
+	while (cb_is_blank(cb_span_peek(m->rest, 0)))
+		m->rest.p++;
 	return read_command(m, err);
 }
 

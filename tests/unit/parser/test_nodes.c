@@ -180,6 +180,11 @@ static const struct grammar_case word_rows[] = {
 		"(healthcheck (\"--interval=5s\" \"--retries=3\") \"CMD\" \"a\")" },
 	{ "HEALTHCHECK flags behind CMD are the command's", "HEALTHCHECK CMD --a b",
 		"(healthcheck \"CMD\" \"--a b\")" },
+	{ "HEALTHCHECK keeps Unicode space",
+		"HEALTHCHECK CMD \xc2\xa0"
+		"a",
+		"(healthcheck \"CMD\" \"\xc2\xa0"
+		"a\")" },
 	{ "HEALTHCHECK type only", "HEALTHCHECK CMD", "(healthcheck \"CMD\")" },
 	{ "HEALTHCHECK empty array", "HEALTHCHECK CMD []", "(healthcheck :json \"CMD\")" },
 	{ "HEALTHCHECK another type", "HEALTHCHECK a b", "(healthcheck \"a\" \"b\")" },
