@@ -19,7 +19,7 @@ static void take_byte(struct cb_span *rest, char escape, int *quote, struct cb_b
 	char c = *rest->p++;
 
 	if (*quote ? c == *quote : c == '\'' || c == '"') {
-		*quote = *quote ? 0 : c;
+		*quote = *quote ? 0 : (unsigned char)c;
 		return;
 	}
 	/* In '...' too; at the end of the line it vanishes. */

@@ -133,6 +133,7 @@ int cb_mount_spec_parse(struct cb_arena *arena, struct cb_text text, struct cb_m
 
 	while (more) {
 		struct cb_text at = { NULL, text.line, text.col };
+		struct cb_mount_field field = { 0 };
 		const char *start;
 
 		if (spec.n_fields == FIELDS_MAX)
@@ -142,16 +143,16 @@ int cb_mount_spec_parse(struct cb_arena *arena, struct cb_text text, struct cb_m
 			return cb_err_locate(
 				err, cb_err_wrap(err, r, "mount \"%.100s\"", text.s), text.line, text.col, 0);
 		at.col += (unsigned int)(start - text.s);
-		r = parse_field(arena, cb_buf_str(&buf), at, &fields[spec.n_fields], err);
+		r = parse_field(arena, cb_buf_str(&buf), at, &field, err);
 		if (r < 0)
 			return r;
-		if (fields[spec.n_fields].key == CB_MOUNT_KEY_FROM) {
-			r = check_from(&fields[spec.n_fields], err);
+		if (field.key == CB_MOUNT_KEY_FROM && field.value.s) {
+			r = check_from(&field, err);
 			if (r < 0)
 				return r;
-			spec.from = fields[spec.n_fields].value.s;
+			spec.from = field.value.s;
 		}
-		spec.n_fields++;
+		fields[spec.n_fields++] = field;
 	}
 	if (spec.from && *spec.from == '\0')
 		spec.from = NULL;

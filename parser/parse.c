@@ -176,7 +176,7 @@ int cb_parse_nodes(const char *data, size_t len, struct cb_buildfile **ret, stru
 	file->directives.escape = '\\';
 	rd.file = file;
 	r = read_nodes(&rd, data, len, err);
-	if (r == 0) {
+	if (r >= 0) {
 		file->nodes = copy_array(arena, rd.nodes, rd.n_nodes, sizeof(*rd.nodes));
 		file->n_nodes = rd.n_nodes;
 		file->warnings = copy_array(arena, rd.warnings, rd.n_warnings, sizeof(*rd.warnings));
@@ -186,7 +186,7 @@ int cb_parse_nodes(const char *data, size_t len, struct cb_buildfile **ret, stru
 	cb_lexer_done(&rd.lexer);
 	free(rd.nodes);
 	free(rd.warnings);
-	return r;
+	return CB_MIN(r, 0);
 }
 
 struct cb_buildfile *cb_buildfile_free(struct cb_buildfile *file)
@@ -276,16 +276,18 @@ static void set_stages(struct cb_buildfile *file, const struct cb_instr *instrs)
 int cb_parse(const char *data, size_t len, struct cb_buildfile **ret, struct cb_err **err)
 {
 	CB_CLEANUP(cb_buildfile_free) struct cb_buildfile *file = NULL;
-	struct cb_instr *instrs;
+	struct cb_instr *instrs = NULL;
 	int r;
 
 	assert(ret);
 
 	r = cb_parse_nodes(data, len, &file, err);
-	if (r == 0)
-		r = make_instrs(file, &instrs, err);
-	if (r == 0)
-		r = set_globals(file, instrs, err);
+	if (r < 0)
+		return r;
+	r = make_instrs(file, &instrs, err);
+	if (r < 0)
+		return r;
+	r = set_globals(file, instrs, err);
 	if (r < 0)
 		return r;
 	set_stages(file, instrs);
@@ -296,7 +298,7 @@ int cb_parse(const char *data, size_t len, struct cb_buildfile **ret, struct cb_
 int cb_parse_trigger(const char *text, struct cb_buildfile **ret, struct cb_err **err)
 {
 	CB_CLEANUP(cb_buildfile_free) struct cb_buildfile *file = NULL;
-	struct cb_instr *instrs;
+	struct cb_instr *instrs = NULL;
 	struct cb_stage *stage;
 	enum cb_keyword kw;
 	int r;
@@ -305,8 +307,9 @@ int cb_parse_trigger(const char *text, struct cb_buildfile **ret, struct cb_err 
 	assert(ret);
 
 	r = cb_parse_nodes(text, strlen(text), &file, err);
-	if (r == 0)
-		r = make_instrs(file, &instrs, err);
+	if (r < 0)
+		return r;
+	r = make_instrs(file, &instrs, err);
 	if (r < 0)
 		return r;
 	if (file->n_nodes != 1)

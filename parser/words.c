@@ -42,7 +42,7 @@ bool cb_word_quoted(struct cb_span *rest, char escape, struct cb_buf *buf, const
 		if (!quote && cb_space_width(rest->p, rest->end))
 			break;
 		if (!quote && (c == '\'' || c == '"')) {
-			quote = c;
+			quote = (unsigned char)c;
 			cb_buf_addc(buf, c);
 			rest->p++;
 		} else if (quote && c == quote) {

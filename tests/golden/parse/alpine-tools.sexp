@@ -1,0 +1,6 @@
+(arg "ALPINE=3.20")
+(from "alpine:${ALPINE}")
+(run "apk add --no-cache       bash       curl       git       jq")
+(workdir "/work")
+(entrypoint :json "bash" "-euo" "pipefail" "-c")
+(cmd :json "echo ready")

@@ -1,0 +1,7 @@
+(from "a" "AS" "b")
+(run "onetwo  three")
+(run "four \\\\")
+(run "five \\\\\\")
+(run "six")
+(run "seven # not a comment")
+(run "eight")

@@ -1,0 +1,8 @@
+(from "ruby:3.3")
+(onbuild (workdir "/usr/src/app"))
+(onbuild (copy "Gemfile" "Gemfile.lock" "./"))
+(onbuild (run ("--mount=type=cache,target=/usr/local/bundle/cache") "bundle install"))
+(onbuild (copy "<<EOF" "<<-END" "/etc/app/") (heredoc "EOF" "key=$VALUE\n") (heredoc :chomp "END" "\ttext\n"))
+(onbuild (env "RACK_ENV" "production" "=" "PORT" "8080" "="))
+(onbuild (entrypoint :json "bundle" "exec"))
+(onbuild (cmd "rackup -p $PORT"))

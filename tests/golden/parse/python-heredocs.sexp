@@ -1,0 +1,8 @@
+(from "python:3.12-slim")
+(run "<<EOF" (heredoc "EOF" "set -e\npip install --no-cache-dir flask\n# this line is the shell's comment\nmkdir -p /srv\n"))
+(copy "<<EOF" "/srv/app.cfg" (heredoc "EOF" "name = ${NAME:-app}\npath = \"C:\\\\x\"\n"))
+(copy "<<-'PY'" "<<\"DATA\"" "/srv/" (heredoc :raw :chomp "PY" "\timport sys\n\t\tprint(\"$HOME\", sys.argv)\n") (heredoc :raw "DATA" "a\tb\n  DATA\n"))
+(run "<<PY python3 -" (heredoc "PY" "print(\"from python\")\n"))
+(run "cat <<A 3<<B | tr a-z A-Z" (heredoc "A" "one\n") (heredoc :fd 3 "B" "two\n"))
+(run "<<SCRIPT" (heredoc "SCRIPT" "#!/usr/bin/env python3\nprint(1 << 3)\n"))
+(cmd :json "python3" "/srv/PY")

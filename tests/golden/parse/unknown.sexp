@@ -1,0 +1,3 @@
+(form)
+(runn)
+(export)

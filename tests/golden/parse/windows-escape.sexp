@@ -1,0 +1,8 @@
+(from "mcr.microsoft.com/windows/nanoserver:ltsc2022" "AS" "Base")
+(shell :json "cmd" "/S" "/C")
+(workdir "C:\\app")
+(env "TOOLS" "C:\\tools" "=" "GREETING" "\"say `\"hi`\"\"" "=" "SPACED" "a` b" "=")
+(run "curl -fSLo tools.zip https://example.com/tools.zip &&     tar -xf tools.zip -C C:\\tools &&     del tools.zip")
+(copy :json "a file.txt" "C:\\app\\")
+(copy ("--chown=Container User") "app\\" "C:\\app\\")
+(entrypoint :json "C:\\app\\run.exe")
