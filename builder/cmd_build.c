@@ -142,7 +142,7 @@ static int run(struct cb_build *build, const struct outputs *outputs, struct cb_
 	int r;
 
 	for (size_t i = 0; i < build->settings->ignored.n; i++) {
-		cleanup_free char *text = cb_xasprintf("%s has no effect", build->settings->ignored.v[i]);
+		cleanup_free char *text = cb_xasprintf("--%s has no effect", build->settings->ignored.v[i]);
 
 		cb_progress_warning(build->progress, UINT32_MAX, text);
 	}
