@@ -139,8 +139,10 @@ static int copy_directory(
 		.ops = &ops,
 		.userdata = &copy,
 	};
-	int r = cb_visit(&spec, source->path, err);
+	int r;
 
+	assert(top);
+	r = cb_visit(&spec, source->path, err);
 	if (r == 0)
 		cb_dest_touch(copier->dest, top->path, copy.top_times);
 	return r;

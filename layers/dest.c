@@ -1,5 +1,6 @@
 #include "layers/dest.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -93,6 +94,7 @@ struct cb_dest *cb_dest_free(struct cb_dest *dest)
 
 int cb_dest_resolve(struct cb_dest *dest, const char *path, enum cb_tree_resolve flags, char **ret, struct cb_err **err)
 {
+	assert(dest);
 	return cb_tree_resolve(dest->view, path, flags, ret, err);
 }
 
@@ -254,11 +256,12 @@ int cb_dest_mkdirs(
 	struct cb_dest *dest, const char *path, const struct cb_dest_attr *missing, int *ret_fd, struct cb_err **err)
 {
 	cleanup_free char *rest = cb_xstrdup(cb_tree_canonical(path));
-	struct step s = { .dest = dest, .missing = missing, .path = cb_xcalloc(1, strlen(rest) + 2) };
-	char *name, *next = rest;
+	struct step s = { .dest = dest, .missing = missing, .path = cb_xstrdup("") };
+	char *name, *full, *next = rest;
 	struct stat st;
 	int r;
 
+	assert(dest);
 	r = root_stat(dest->parents, &st, err);
 	if (r == 0)
 		keep_times(dest, "", &st);
@@ -271,9 +274,9 @@ int cb_dest_mkdirs(
 	while (r == 0 && (name = strsep(&next, "/"))) {
 		if (!*name)
 			continue;
-		if (*s.path)
-			strcat(s.path, "/");
-		strcat(s.path, name);
+		full = *s.path ? cb_xasprintf("%s/%s", s.path, name) : cb_xstrdup(name);
+		free(s.path);
+		s.path = full;
 		r = step_into(&s, name, err);
 	}
 	if (r == 0) {

@@ -273,6 +273,7 @@ static int fail(struct cb_err **err, int errnum, const char *what, const struct 
 
 int cb_tree_dir_find(struct cb_tree_dir *dir, const char *name, struct cb_tree_ent *ret, struct cb_err **err)
 {
+	assert(dir);
 	if (!name_ok(name))
 		return cb_err_set(err, CB_ERR_INTERNAL, "not the name of an entry: \"%s\"", name);
 	for (size_t i = 0; i < dir->n; i++) {
@@ -398,7 +399,7 @@ int cb_tree_dir_open(struct cb_tree *tree, const char *path, struct cb_tree_dir 
 		dir = cb_tree_dir_ref(tree->root);
 	for (char *next; name; name = next) {
 		struct cb_tree_dir *child = NULL;
-		struct cb_tree_ent ent;
+		struct cb_tree_ent ent = { 0 };
 
 		next = strchr(name, '/');
 		if (next)
@@ -478,8 +479,10 @@ int cb_tree_at_open(
 int cb_tree_at_readlink(struct cb_tree_dir *dir, const struct cb_tree_ent *ent, char **ret, struct cb_err **err)
 {
 	char target[PATH_MAX + 1];
-	ssize_t n = readlinkat(dir->parts[ent->layer].fd, ent->name, target, sizeof(target) - 1);
+	ssize_t n;
 
+	assert(ent->name);
+	n = readlinkat(dir->parts[ent->layer].fd, ent->name, target, sizeof(target) - 1);
 	if (n < 0 && errno == ENOENT)
 		return 1;
 	if (n < 0 && errno == EINVAL)
@@ -552,7 +555,7 @@ static int locate(struct cb_tree *tree, const char *path, struct cb_tree_dir **r
 int cb_tree_stat(struct cb_tree *tree, const char *path, struct stat *ret, struct cb_err **err)
 {
 	CB_CLEANUP(cb_tree_dir_free) struct cb_tree_dir *dir = NULL;
-	struct cb_tree_ent ent;
+	struct cb_tree_ent ent = { 0 };
 	int r;
 
 	path = cb_tree_canonical(path);
@@ -565,7 +568,7 @@ int cb_tree_stat(struct cb_tree *tree, const char *path, struct stat *ret, struc
 int cb_tree_open(struct cb_tree *tree, const char *path, int *ret_fd, struct cb_err **err)
 {
 	CB_CLEANUP(cb_tree_dir_free) struct cb_tree_dir *dir = NULL;
-	struct cb_tree_ent ent;
+	struct cb_tree_ent ent = { 0 };
 	int r;
 
 	path = cb_tree_canonical(path);
@@ -578,7 +581,7 @@ int cb_tree_open(struct cb_tree *tree, const char *path, int *ret_fd, struct cb_
 int cb_tree_readlink(struct cb_tree *tree, const char *path, char **ret, struct cb_err **err)
 {
 	CB_CLEANUP(cb_tree_dir_free) struct cb_tree_dir *dir = NULL;
-	struct cb_tree_ent ent;
+	struct cb_tree_ent ent = { 0 };
 	int r;
 
 	path = cb_tree_canonical(path);
