@@ -60,6 +60,8 @@ CB_DEFINE_CLEANUP(struct cb_build *, cb_build_close)
 int cb_build_plan(struct cb_build *build, struct cb_err **err);
 /** Runs the steps that the target needs for @needs (enum cb_output_need). */
 int cb_build_run(struct cb_build *build, unsigned int needs, struct cb_err **err);
+/** The chain of the target, once cb_build_run succeeded; NULL: empty. */
+const struct cb_chain *cb_build_chain(const struct cb_build *build);
 /** The finished image, with layers compressed as @compression. */
 int cb_build_result(struct cb_build *build, unsigned int needs, const struct cb_compress_spec *compression,
 	struct cb_result **ret, struct cb_err **err);
@@ -99,7 +101,7 @@ int cb_step_copy(struct cb_build *build, struct cb_vertex *vertex, struct cb_sna
 int cb_step_workdir(
 	struct cb_build *build, struct cb_vertex *vertex, struct cb_snapshot *snapshot, struct cb_err **err);
 int cb_step_run(struct cb_build *build, struct cb_vertex *vertex, struct cb_snapshot *snapshot, struct cb_err **err);
-/** Fetches the configs of base images: struct cb_plan_options.resolve. */
-int cb_step_resolve(void *build, struct cb_base **bases, size_t n, struct cb_err **err);
+/** Fetches the configs of base images: struct cb_plan_options.resolve; @ctx is the build. */
+int cb_step_resolve(void *ctx, struct cb_base **bases, size_t n, struct cb_err **err);
 
 #endif

@@ -1,4 +1,5 @@
 /* cbuild build: the settings' build from the Buildfile to its outputs. */
+#include <assert.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,8 +13,6 @@
 #include "builder/commit.h"
 #include "builder/help.h"
 #include "builder/report.h"
-
-extern char **environ;
 
 /* All -o of a build; -t alone is one too. */
 struct outputs {
@@ -189,6 +188,7 @@ static int build_main(const struct cb_settings *settings)
 		r = cb_build_open(settings, &build, &err);
 	if (r < 0)
 		return cb_report_fail(err, NULL, NULL);
+	assert(build);
 	r = run(build, &outputs, &err);
 	return conclude(build, r, err);
 }

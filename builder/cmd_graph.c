@@ -10,8 +10,6 @@
 #include "builder/report.h"
 #include "builder/settings.h"
 
-extern char **environ;
-
 const struct cb_opt cb_graph_options[] = {
 	{ "format", 0, CB_OPT_VALUE, CB_SETTINGS_EXTRA_ID, "FORMAT", "text, dot (graphviz) or json", "text|dot|json" },
 	{ 0 },

@@ -210,9 +210,9 @@ void cb_imagestate_healthcheck(struct cb_imagestate *state, const struct cb_heal
 /* Ports of one word, each as "80/tcp". */
 static int expand_port(const char *word, struct cb_strv *ret, struct cb_err **err)
 {
-	cleanup_free char *ports = cb_xstrdup(word);
+	cleanup_free char *text = cb_xstrdup(word);
 	cleanup_free char *proto = NULL;
-	char *slash = strrchr(ports, '/'), *colon, *dash;
+	char *slash = strrchr(text, '/'), *ports, *dash;
 	uint32_t from, to;
 
 	proto = cb_str_lower(cb_xstrdup(slash && slash[1] ? slash + 1 : "tcp"));
@@ -221,9 +221,8 @@ static int expand_port(const char *word, struct cb_strv *ret, struct cb_err **er
 	if (!cb_str_eq(proto, "tcp") && !cb_str_eq(proto, "udp") && !cb_str_eq(proto, "sctp"))
 		return cb_err_set(err, CB_ERR_INPUT, "invalid protocol \"%s\" in port \"%s\"", proto, word);
 	/* "address:host port:port": what publishes is not the image's business. */
-	colon = strrchr(ports, ':');
-	if (colon)
-		memmove(ports, colon + 1, strlen(colon));
+	ports = strrchr(text, ':');
+	ports = ports ? ports + 1 : text;
 	dash = strchr(ports, '-');
 	if (dash)
 		*dash++ = '\0';

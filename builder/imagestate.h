@@ -27,7 +27,7 @@ struct cb_imagestate {
 /** FROM scratch. */
 struct cb_imagestate *cb_imagestate_new(const struct cb_platform *platform);
 /** FROM image: everything but `created` and the ONBUILD list, which the caller runs. */
-struct cb_imagestate *cb_imagestate_of_image(const struct cb_image_config *config);
+struct cb_imagestate *cb_imagestate_of_image(const struct cb_image_config *base);
 /** FROM stage: everything but the ONBUILD list. */
 struct cb_imagestate *cb_imagestate_of_stage(const struct cb_imagestate *parent);
 struct cb_imagestate *cb_imagestate_free(struct cb_imagestate *state);
@@ -51,7 +51,7 @@ void cb_imagestate_user(struct cb_imagestate *state, const char *user);
 /** WORKDIR: joins @path to the present one; the new one is state->config->working_dir. */
 void cb_imagestate_workdir(struct cb_imagestate *state, const char *path);
 void cb_imagestate_maintainer(struct cb_imagestate *state, const char *author);
-void cb_imagestate_onbuild(struct cb_imagestate *state, const char *text);
+void cb_imagestate_onbuild(struct cb_imagestate *state, const char *trigger);
 
 /** The working directory, "/" by default; borrowed. */
 const char *cb_imagestate_cwd(const struct cb_imagestate *state);

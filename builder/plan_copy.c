@@ -180,7 +180,7 @@ int plan_copy(struct cb_planner *p, const struct plan_step *step, struct cb_err 
 	struct cb_vertex_spec spec = { .kind = add ? CB_VERTEX_ADD : CB_VERTEX_COPY };
 	struct cb_op_copy *op = cb_arena_alloc(p->plan->graph.arena, sizeof(*op));
 	struct cb_input inputs[8];
-	struct cb_vertex *select;
+	struct cb_vertex *select = NULL;
 	int r;
 
 	spec.name = plan_step_name(p, step);

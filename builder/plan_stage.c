@@ -263,7 +263,7 @@ static int plan_env(struct stage_plan *sp, const struct cb_instr *instr, struct 
 		return 0;
 	}
 	cb_imagestate_env(sp->state, &keys, &values);
-	for (size_t i = 0; i < keys.n; i++)
+	for (size_t i = 0; i < keys.n && i < values.n; i++)
 		cb_scope_set(&sp->scope, keys.v[i], values.v[i]);
 	return 0;
 }

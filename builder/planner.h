@@ -69,7 +69,7 @@ int plan_find_from(struct cb_planner *p, struct stage_plan *at, const char *name
 	unsigned int col, struct from *ret, struct cb_err **err);
 
 /* plan_stage.c */
-int plan_stage(struct cb_planner *p, struct stage_plan *stage, struct cb_err **err);
+int plan_stage(struct cb_planner *p, struct stage_plan *sp, struct cb_err **err);
 /** "[build 2/5] COPY a b" for the present instruction. In the arena. */
 const char *plan_step_name(struct cb_planner *p, const struct plan_step *step);
 /** Emits a vertex for @step with the stage's file system as parent and makes it the stage's file system. */

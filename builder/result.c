@@ -1,0 +1,150 @@
+/* The result of a build: blobs of all layers, the final configuration, the chain of snapshots. */
+#include "builder/result.h"
+
+#include <stdlib.h>
+
+#include "builder/build.h"
+#include "builder/commit.h"
+
+struct cb_result *cb_result_free(struct cb_result *result)
+{
+	if (!result)
+		return NULL;
+	for (size_t i = 0; i < result->n_layers; i++) {
+		cb_descriptor_done(&result->layers[i].blob);
+		free(result->layers[i].snapshot);
+	}
+	free(result->layers);
+	free(result->config_json);
+	cb_image_config_free(result->config);
+	cb_strv_done(&result->chain);
+	free(result);
+	return NULL;
+}
+
+static bool commits_idle(void *ctx)
+{
+	return cb_commits_idle(((struct cb_build *)ctx)->commits);
+}
+
+struct fetch {
+	struct cb_build *build;
+	const struct cb_chain *layer;
+};
+
+static int fetch_blob(void *arg, struct cb_err **err)
+{
+	struct fetch *fetch = arg;
+	struct cb_build *build = fetch->build;
+	int r = cb_pull_blob(build->puller, fetch->layer->base->image, fetch->layer->base_at, NULL, NULL,
+		build->scheduler.cancel, err);
+
+	return r < 0 ? r : 0;
+}
+
+/* All blobs of the chain: base layers from where they come, the others from their commits. */
+static int complete_layers(struct cb_build *build, const struct cb_chain *const *list, size_t n, struct cb_err **err)
+{
+	cleanup_free struct fetch *fetches = cb_xcalloc(n + 1, sizeof(*fetches));
+	cleanup_free void **args = cb_xcalloc(n + 1, sizeof(*args));
+	size_t n_fetches = 0;
+	int r;
+
+	for (size_t i = 0; i < n; i++) {
+		if (!list[i]->base) {
+			cb_commits_start(build->commits, list[i]);
+			continue;
+		}
+		fetches[n_fetches] = (struct fetch){ build, list[i] };
+		args[n_fetches] = &fetches[n_fetches];
+		n_fetches++;
+	}
+	r = cb_scheduler_call(&build->scheduler, CB_LANE_NET, fetch_blob, args, n_fetches, err);
+	return r < 0 ? r : cb_scheduler_wait(&build->scheduler, commits_idle, err);
+}
+
+static int fill_layer(struct cb_build *build, const struct cb_chain *chain, struct cb_result_layer *out,
+	struct cb_image_layer_fact *fact, struct cb_err **err)
+{
+	const struct cb_layer *layer;
+	int r;
+
+	if (chain->base) {
+		const struct cb_image_layer *base = &chain->base->image->layers[chain->base_at];
+
+		out->base = fact->base = true;
+		out->diff_id = fact->diff_id = base->diff_id;
+		cb_descriptor_copy(&out->blob, &base->desc);
+		return 0;
+	}
+	r = cb_commits_get(build->commits, chain, &layer, &fact->created, err);
+	if (r < 0)
+		return r;
+	out->diff_id = fact->diff_id = layer->diff_id;
+	cb_descriptor_copy(&out->blob, &layer->blob);
+	return 0;
+}
+
+static int fill_layers(struct cb_build *build, struct cb_result *result, struct cb_err **err)
+{
+	const struct cb_chain *chain = cb_build_chain(build);
+	cleanup_free const struct cb_chain **list = cb_chain_list(chain);
+	size_t n = cb_chain_depth(chain);
+	cleanup_free struct cb_image_layer_fact *facts = cb_xcalloc(n + 1, sizeof(*facts));
+	int r = complete_layers(build, list, n, err);
+
+	if (r < 0)
+		return r;
+	result->layers = cb_xcalloc(n + 1, sizeof(*result->layers));
+	for (size_t i = 0; i < n; i++) {
+		result->n_layers = i + 1;
+		r = fill_layer(build, list[i], &result->layers[i], &facts[i], err);
+		if (r < 0)
+			return r;
+	}
+	cb_imagestate_finish(build->plan->image, facts, n, build->has_epoch ? &build->epoch : NULL);
+	cb_image_config_free(result->config);
+	result->config = cb_image_config_copy(build->plan->image->config);
+	result->config_json = cb_image_config_write(result->config, &result->config_len);
+	cb_digest_of(result->config_json, result->config_len, &result->config_digest);
+	return 0;
+}
+
+static int fill_files(struct cb_build *build, struct cb_result *result, struct cb_err **err)
+{
+	const struct cb_chain *chain = cb_build_chain(build);
+	cleanup_free const struct cb_chain **list = cb_chain_list(chain);
+
+	for (size_t i = 0; i < cb_chain_depth(chain); i++) {
+		const char *id;
+		int r = cb_snapfds_id(build->snapfds, list[i], &id, err);
+
+		if (r != 0)
+			return r < 0 ? r : cb_err_set(err, CB_ERR_CORRUPT, "layer %zu is not in the store", i);
+		cb_strv_add(&result->chain, id);
+	}
+	return 0;
+}
+
+int cb_build_result(struct cb_build *build, unsigned int needs, const struct cb_compress_spec *compression,
+	struct cb_result **ret, struct cb_err **err)
+{
+	CB_CLEANUP(cb_result_free) struct cb_result *result = cb_new0(struct cb_result);
+	int r = 0;
+
+	result->store = build->store;
+	result->platform = build->plan->image->config->platform;
+	result->config = cb_image_config_copy(build->plan->image->config);
+	result->has_epoch = build->has_epoch;
+	result->epoch = build->epoch;
+	if (!build->commits)
+		build->commits = cb_commits_new(build, compression);
+	if (needs & CB_OUTPUT_LAYERS)
+		r = fill_layers(build, result, err);
+	if (r == 0 && needs & CB_OUTPUT_FILES)
+		r = fill_files(build, result, err);
+	if (r < 0)
+		return r;
+	*ret = CB_TAKE_PTR(result);
+	return 0;
+}
