@@ -122,6 +122,8 @@ def hard_links(tree):
 def config_view(image):
     view = {key: (image.config.get('config') or {}).get(key) or None for key in CONFIG}
     view['Env'] = sorted(view['Env'] or [])
+    # buildah signs what it makes.
+    view['Labels'] = {k: v for k, v in (view['Labels'] or {}).items() if k != 'io.buildah.version'} or None
     if view['WorkingDir'] == '/':
         view['WorkingDir'] = None
     view['architecture'], view['os'] = image.config.get('architecture'), image.config.get('os')

@@ -70,8 +70,8 @@ hasnt() {
 status() {
 	local want=$1 got=0
 	shift
-	"$@" >"$work/out" 2>&1 </dev/null || got=$?
-	out=$(cat "$work/out")
+	"$@" >"$work/.out" 2>&1 </dev/null || got=$?
+	out=$(cat "$work/.out")
 	checks=$((checks + 1))
 	[ "$got" = "$want" ] || fail "$*: exit status $got, want $want; output: $out"
 }

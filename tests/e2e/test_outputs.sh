@@ -21,11 +21,8 @@ is "image ID is the config's digest" "$iid" "$(jq -r '."containerimage.config.di
 is "manifest digest" "$(jq -r '."containerimage.descriptor".digest' "$work/meta.json")" "$(jq -r '."containerimage.digest"' "$work/meta.json")"
 
 say "OCI layouts"
-for image in "oci-archive:$work/oci.tar:example.test/app:1" "oci:$work/oci:example.test/app:2" "oci:$CBUILD_ROOT:example.test/app:1"; do
-	if ! skopeo_ inspect --config --raw "$image" >"$work/config" 2>"$work/err"; then
-		# Short forms of a name in an archive differ between readers: ask for the only image then.
-		skopeo_ inspect --config --raw "${image%:example*}" >"$work/config"
-	fi
+for image in "oci-archive:$work/oci.tar:1" "oci:$work/oci:2" "oci:$CBUILD_ROOT:example.test/app:1"; do
+	skopeo_ inspect --config --raw "$image" >"$work/config"
 	is "$image has the config" "sha256:$(sha256sum <"$work/config" | cut -d' ' -f1)" "$iid"
 done
 status 0 python3 "$here/image_diff.py" diff "$work/oci.tar" "$work/oci"
