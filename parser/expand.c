@@ -15,6 +15,7 @@ struct lexer {
 	char escape;
 	bool raw_escapes;
 	unsigned int depth;
+	size_t work;           /* left for substitutions */
 	struct cb_buf scratch; /* names, NUL-terminated for lookups */
 };
 
@@ -232,7 +233,8 @@ static int expand_replace(struct lexer *lexer, const char *name, struct cb_buf *
 		cb_buf_addf(out, "${%s/%s%s/%s}", name, all ? "/" : "", cb_buf_str(&pattern), cb_buf_str(&with));
 		return 0;
 	}
-	return cb_replace_match(out, value ? value : "", cb_buf_str(&pattern), cb_buf_str(&with), all, err);
+	return cb_replace_match(
+		out, value ? value : "", cb_buf_str(&pattern), cb_buf_str(&with), all, &lexer->work, err);
 }
 
 /** The operators with one operand; the cursor is behind @op. */
@@ -276,7 +278,7 @@ static int expand_operator(
 		return cb_err_set(err, CB_ERR_INPUT, "%s: is not allowed to be %s", name, value ? "empty" : "unset");
 	default:
 		greedy = *text == *op;
-		return cb_replace_trim(out, value ? value : "", text + greedy, *op == '%', greedy, err);
+		return cb_replace_trim(out, value ? value : "", text + greedy, *op == '%', greedy, &lexer->work, err);
 	}
 }
 
@@ -427,7 +429,7 @@ static int expand(
 	const char *input, const struct cb_expand *how, struct cb_buf *out, struct words *words, struct cb_err **err)
 {
 	static const struct cb_expand nothing = { 0 };
-	struct lexer lexer = { .p = input, .how = how ? how : &nothing };
+	struct lexer lexer = { .p = input, .how = how ? how : &nothing, .work = CB_REPLACE_WORK_MAX };
 	size_t len;
 	int r;
 

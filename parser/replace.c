@@ -139,15 +139,18 @@ static void row_set(uint8_t *row, size_t at)
 }
 
 /** Fills @table from the last item to the first. */
-static int table_fill(struct table *table, const struct pattern *pattern, const struct text *text, struct cb_err **err)
+static int table_fill(
+	struct table *table, const struct pattern *pattern, const struct text *text, size_t *work, struct cb_err **err)
 {
 	size_t stars = 0, row = text->n / 8 + 1, keep;
+	size_t cost = (pattern->n + 1) * (text->n + 1);
 	uint8_t *now, *next;
 
-	if ((pattern->n + 1) * (text->n + 1) > CB_REPLACE_WORK_MAX)
+	if (cost > *work)
 		return cb_err_set(err, CB_ERR_LIMIT,
 			"pattern and value of a substitution are too long (%zu and %zu characters)", pattern->n,
 			text->n);
+	*work -= cost;
 	for (size_t i = 0; i < pattern->n; i++)
 		stars += pattern->items[i].kind == ITEM_STAR;
 	/* Row 0 is the whole pattern, row k what follows the k-th star; two more to work in. */
@@ -211,8 +214,8 @@ static size_t match_end(
 	return at;
 }
 
-int cb_replace_trim(
-	struct cb_buf *out, const char *value, const char *pattern, bool suffix, bool greedy, struct cb_err **err)
+int cb_replace_trim(struct cb_buf *out, const char *value, const char *pattern, bool suffix, bool greedy, size_t *work,
+	struct cb_err **err)
 {
 	__attribute__((cleanup(pattern_done))) struct pattern items = { 0 };
 	__attribute__((cleanup(text_done))) struct text text = { 0 };
@@ -225,7 +228,7 @@ int cb_replace_trim(
 	if (r < 0)
 		return r;
 	text_parse(value, suffix, &text);
-	r = table_fill(&table, &items, &text, err);
+	r = table_fill(&table, &items, &text, work, err);
 	if (r < 0)
 		return r;
 	if (row_get(table.bits, 0))
@@ -275,20 +278,21 @@ static void add_template(struct cb_buf *out, const char *with, const char *match
 	}
 }
 
-int cb_replace_match(
-	struct cb_buf *out, const char *value, const char *pattern, const char *with, bool all, struct cb_err **err)
+int cb_replace_match(struct cb_buf *out, const char *value, const char *pattern, const char *with, bool all,
+	size_t *work, struct cb_err **err)
 {
 	__attribute__((cleanup(pattern_done))) struct pattern items = { 0 };
 	__attribute__((cleanup(text_done))) struct text text = { 0 };
 	__attribute__((cleanup(table_done))) struct table table = { 0 };
 	size_t copied = 0; /* characters of @value that are settled */
+	size_t start = out->len;
 	int r;
 
 	r = pattern_parse(pattern, pattern, &items, err);
 	if (r < 0)
 		return r;
 	text_parse(value, false, &text);
-	r = table_fill(&table, &items, &text, err);
+	r = table_fill(&table, &items, &text, work, err);
 	if (r < 0)
 		return r;
 	for (size_t at = 0; at <= text.n; at++) {
@@ -309,9 +313,10 @@ int cb_replace_match(
 		copied = end;
 		if (end > at)
 			at = end - 1;
-		if (out->len > CB_REPLACE_WORK_MAX)
+		if (out->len - start > *work)
 			return cb_err_set(err, CB_ERR_LIMIT, "result of a substitution is too long");
 	}
 	cb_buf_adds(out, value + text.at[copied]);
+	*work -= CB_MIN(*work, out->len - start);
 	return 0;
 }
