@@ -6,7 +6,7 @@
 
 #include "base/map.h"
 #include "builder/plan.h"
-#include "builder/scope.h"
+#include "parser/scope.h"
 
 enum from_kind { FROM_STAGE, FROM_BASE, FROM_CONTEXT, FROM_SCRATCH };
 

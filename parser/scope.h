@@ -8,8 +8,8 @@
  *
  * One thread. Globals must outlive their scopes.
  */
-#ifndef CB_BUILDER_SCOPE_H
-#define CB_BUILDER_SCOPE_H
+#ifndef CB_PARSER_SCOPE_H
+#define CB_PARSER_SCOPE_H
 
 #include <stdbool.h>
 
@@ -22,6 +22,7 @@ struct cb_globals {
 	struct cb_strv values;            /* "K=V" that have a value, platform arguments included */
 	struct cb_strv platform;          /* the platform arguments alone */
 	char escape;
+	struct cb_strv *used, *unset; /* what expansions add names to, as struct cb_expand has it; NULL after init */
 };
 
 /** What the platform arguments say; platforms as "os/arch[/variant]". */
@@ -41,8 +42,9 @@ int cb_globals_expand(const struct cb_globals *globals, struct cb_text text, cha
 
 struct cb_scope {
 	const struct cb_globals *globals;
-	struct cb_strv env;  /* "K=V" in order of first appearance */
-	struct cb_strv args; /* names declared by ARG, in order of first declaration, each once */
+	struct cb_strv env;    /* "K=V" in order of first appearance */
+	struct cb_strv args;   /* names declared by ARG, in order of first declaration, each once */
+	struct cb_strv *unset; /* gets the names that expansions found unset; NULL after init and copy */
 };
 
 void cb_scope_init(struct cb_scope *scope, const struct cb_globals *globals);

@@ -1,4 +1,4 @@
-#include "builder/scope.h"
+#include "parser/scope.h"
 
 #include <ctype.h>
 #include <stdlib.h>
@@ -56,6 +56,8 @@ int cb_globals_expand(const struct cb_globals *globals, struct cb_text text, cha
 {
 	struct cb_expand how = { .env = &globals->values, .escape = globals->escape };
 
+	how.used = globals->used;
+	how.unset = globals->unset;
 	return expand_at(&how, text, ret, err);
 }
 
@@ -105,7 +107,7 @@ void cb_scope_done(struct cb_scope *scope)
 
 static struct cb_expand how_of(const struct cb_scope *scope)
 {
-	return (struct cb_expand){ .env = &scope->env, .escape = scope->globals->escape };
+	return (struct cb_expand){ .env = &scope->env, .escape = scope->globals->escape, .unset = scope->unset };
 }
 
 int cb_scope_expand(const struct cb_scope *scope, struct cb_text text, char **ret, struct cb_err **err)
@@ -127,8 +129,10 @@ int cb_scope_expand_body(
 	const struct cb_scope *scope, const char *body, unsigned int line, char **ret, struct cb_err **err)
 {
 	struct cb_expand how = { .env = &scope->env, .escape = '\\', .flags = CB_EXPAND_NO_QUOTES };
-	int r = cb_expand_word(body, &how, ret, err);
+	int r;
 
+	how.unset = scope->unset;
+	r = cb_expand_word(body, &how, ret, err);
 	return r < 0 ? cb_err_locate(err, r, line, 1, line) : r;
 }
 
