@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/log.h"
 #include "base/num.h"
 #include "base/timefmt.h"
 #include "builder/cachekey.h"
@@ -20,6 +21,11 @@
 
 /* RUN steps at once when --jobs does not say: they wait more than they compute. */
 #define JOBS_DEFAULT 64
+/*
+ * Builds that took at least this long are made durable at their end, beside the export. What is lost with a reboot
+ * after a shorter one costs no more than that to make again.
+ */
+#define SYNC_AFTER_NS 2000000000u
 
 /* ---- for jobs ------------------------------------------------------------------------------------------------- */
 
@@ -528,9 +534,19 @@ static int unpack_target(struct cb_build *build, struct cb_err **err)
 	return 0;
 }
 
+static void sync_main(void *arg)
+{
+	cleanup_err struct cb_err *err = NULL;
+
+	/* Without it, a reboot costs results of this build: no reason to fail. */
+	if (cb_store_sync(arg, &err) < 0)
+		cb_log_debug("sync: %s", cb_err_msg(err));
+}
+
 int cb_build_run(struct cb_build *build, unsigned int needs, struct cb_err **err)
 {
 	struct cb_vertex *target = build->plan->target;
+	uint64_t start = cb_time_mono();
 	int r = 0;
 
 	build->scheduler.graph = &build->plan->graph;
@@ -543,6 +559,8 @@ int cb_build_run(struct cb_build *build, unsigned int needs, struct cb_err **err
 		r = unpack_target(build, err);
 	if (r == 0)
 		show_untouched(build);
+	if (r == 0 && cb_time_mono() - start >= SYNC_AFTER_NS)
+		cb_pool_submit(build->scheduler.pools[CB_LANE_NET], CB_PRIORITY_LOW, sync_main, build->store);
 	for (size_t i = 0; r == 0 && i < build->contexts->n_named; i++)
 		if (build->contexts->named[i].dir)
 			r = cb_context_flush(build->contexts->named[i].dir, err);

@@ -180,6 +180,13 @@ static void link_users(struct run *run)
 			spread_key(run, graph->v[i]);
 }
 
+static int by_id(const void *a, const void *b)
+{
+	const struct cb_vertex *const *x = a, *const *y = b;
+
+	return ((*x)->id > (*y)->id) - ((*x)->id < (*y)->id);
+}
+
 /* All that a finished vertex was made of and that nobody had to look at: it came from the cache too. */
 static void show_cached_inputs(struct run *run, struct cb_vertex *vertex)
 {
@@ -201,8 +208,10 @@ static void show_cached_inputs(struct run *run, struct cb_vertex *vertex)
 			list[n++] = input;
 		}
 	}
-	while (n-- > 1)
-		run->s->ops->event(run->s->ctx, list[n], CB_EVENT_CACHED, NULL);
+	/* In the order of the file. */
+	qsort(list + 1, n - 1, sizeof(struct cb_vertex *), by_id);
+	for (size_t at = 1; at < n; at++)
+		run->s->ops->event(run->s->ctx, list[at], CB_EVENT_CACHED, NULL);
 	free(list);
 }
 
