@@ -1,0 +1,51 @@
+# users: any
+# Every command of the README runs and shows what the README says; one that this test does not know fails it.
+. "$CBUILD_SOURCE/tests/e2e/lib.sh"
+need cc busybox
+readme=$CBUILD_SOURCE/README.md
+[ -f "$readme" ] || fail "no README.md"
+mkdir "$work/bin" "$work/project"
+ln -s "$CBUILD" "$work/bin/cbuild"
+export PATH=$work/bin:$PATH CBUILD_EXAMPLES=$work/examples
+cp -R "$CBUILD_SOURCE/examples/hello/." "$work/project"
+"$work/project/prepare"
+cd "$work/project"
+
+# The commands: lines of sh blocks, and those behind "$ " of console blocks.
+awk '/^```(sh|console)$/ { kind = substr($0, 4); next } /^```/ { kind = "" }
+	kind == "sh" { print } kind == "console" && /^\$ / { print substr($0, 3) }' "$readme" | sed 's/  *#.*//; s/ \[COMMAND...\]//' >"$work/commands"
+
+while IFS= read -r command <&3; do
+	say "$command"
+	case $command in
+	./tests/run) ;;			# what runs this test
+	./examples/quickstart) ;;	# run by the test of that name
+	"./examples/build busybox -q")
+		status 0 env CBUILD="$CBUILD" "$CBUILD_SOURCE/examples/build" busybox -q
+		has "image ID" "$out" sha256:
+		;;
+	"./build/release/cbuild run examples/busybox")
+		cb run examples/busybox
+		want=$(awk -v "c=\$ $command" '$0 == c { on = 1; next } /^```/ { on = 0 } on { print }' "$readme")
+		is "output in the README" "$out" "${want/x86_64/$(uname -m)}"
+		;;
+	"printf "*)
+		status 1 sh -c "$command"
+		want=$(awk -v "c=\$ $command" 'index($0, "$ printf") == 1 { on = 1; next } /^```/ { on = 0 } on { print }' "$readme")
+		is "output in the README" "$out" "$want"
+		;;
+	"cbuild -t app:1 ." | "cbuild -f Buildfile -o type=oci,dest=app.tar ." | "cbuild -o type=docker,dest=app.tar ." | "cbuild -o out ." | \
+		"cbuild graph ." | "cbuild run app:1" | "cbuild parse Buildfile")
+		status 0 sh -c "$command"
+		;;
+	*) fail "this test does not know the README's command: $command" ;;
+	esac
+done 3<"$work/commands"
+[ "$(grep -c . "$work/commands")" -ge 10 ] || fail "only $(grep -c . "$work/commands") commands were found in the README"
+
+say "options and exit statuses of the README exist"
+cb build --help
+grep '^| `-' "$readme" | grep -oE -- '--[a-z-]+' | sort -u >"$work/options"
+while IFS= read -r option; do
+	has "option of the README" "$out" " $option"
+done <"$work/options"
