@@ -250,7 +250,10 @@ static void add_template(struct cb_buf *out, const char *with, const char *match
 		bool brace;
 
 		if (*p != '$') {
-			cb_buf_addc(out, *p++);
+			size_t plain = strcspn(p, "$");
+
+			cb_buf_add(out, p, plain);
+			p += plain;
 			continue;
 		}
 		if (p[1] == '$') {
