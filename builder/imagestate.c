@@ -13,6 +13,13 @@
 #define COMMENT "buildkit.dockerfile.v0"
 #define COMMENT_SYNTHETIC "buildkit.exporter.image.v0"
 
+/* What every image has that is not for Windows. */
+static void add_default_path(struct cb_image_config *config)
+{
+	if (!cb_env_get(&config->env, "PATH") && !cb_str_eq(config->platform.os, "windows"))
+		cb_env_set(&config->env, "PATH", CB_DEFAULT_PATH);
+}
+
 /* ---- life ----------------------------------------------------------------------------------------------------- */
 
 static struct cb_imagestate *state_of(struct cb_image_config *config)
@@ -20,8 +27,7 @@ static struct cb_imagestate *state_of(struct cb_image_config *config)
 	struct cb_imagestate *state = cb_new0(struct cb_imagestate);
 
 	state->config = config;
-	if (!cb_env_get(&config->env, "PATH") && !cb_str_eq(config->platform.os, "windows"))
-		cb_env_set(&config->env, "PATH", CB_DEFAULT_PATH);
+	add_default_path(config);
 	return state;
 }
 
@@ -63,6 +69,42 @@ struct cb_imagestate *cb_imagestate_free(struct cb_imagestate *state)
 	cb_image_config_free(state->config);
 	free(state);
 	return NULL;
+}
+
+static void drop_list(struct cb_strv *list)
+{
+	cb_strv_done(list);
+	*list = (struct cb_strv){ 0 };
+}
+
+void cb_imagestate_reset(struct cb_imagestate *state, unsigned int parts)
+{
+	struct cb_image_config *config = state->config;
+
+	if (parts & CB_RESET_VOLUMES)
+		drop_list(&config->volumes);
+	if (parts & CB_RESET_EXPOSE)
+		drop_list(&config->exposed_ports);
+	if (parts & CB_RESET_ENTRYPOINT)
+		drop_list(&config->entrypoint);
+	if (parts & CB_RESET_CMD)
+		drop_list(&config->cmd);
+	if (parts & (CB_RESET_CMD | CB_RESET_ENTRYPOINT) && !config->cmd.n && !config->entrypoint.n)
+		config->args_escaped = false;
+	if (parts & CB_RESET_ENV) {
+		drop_list(&config->env);
+		add_default_path(config);
+	}
+	if (parts & CB_RESET_LABELS)
+		json_object_clear(config->labels);
+	if (parts & CB_RESET_USER)
+		cb_image_config_set(&config->user, NULL);
+	if (parts & CB_RESET_WORKDIR)
+		cb_image_config_set(&config->working_dir, "/");
+	if (parts & CB_RESET_HEALTHCHECK) {
+		free(config->healthcheck);
+		config->healthcheck = NULL;
+	}
 }
 
 /* ---- history text --------------------------------------------------------------------------------------------- */

@@ -33,6 +33,9 @@ struct cb_imagestate *cb_imagestate_of_stage(const struct cb_imagestate *parent)
 struct cb_imagestate *cb_imagestate_free(struct cb_imagestate *state);
 CB_DEFINE_CLEANUP(struct cb_imagestate *, cb_imagestate_free)
 
+/** FROM --reset: drops @parts (enum cb_reset) of what the base brought; CB_RESET_ONBUILD is the planner's. */
+void cb_imagestate_reset(struct cb_imagestate *state, unsigned int parts);
+
 /** A history item; @layer: a layer belongs to it. */
 void cb_imagestate_history(struct cb_imagestate *state, const char *created_by, bool layer);
 

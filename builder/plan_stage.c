@@ -398,6 +398,7 @@ static int plan_instr(struct cb_planner *p, const struct plan_step *step, struct
 	case CB_KW_RUN:
 		return plan_run(p, step, err);
 	case CB_KW_FROM:
+	case CB_KW_INCLUDE:
 	case CB_KW_UNKNOWN:
 	case CB_KW_MAX_:
 		break;

@@ -6,6 +6,10 @@
  * a planner reads. Nothing is expanded at either level: every operand is the text as written with its place, and where
  * a table below says "expand", it is the planner that runs cb_expand_* over it with the scope of that line.
  *
+ * Lines count through all files: INCLUDE gives each included file a range of line numbers of its own behind those of
+ * the Buildfile, so that one number says file and line (cb_buildfile_place). Without INCLUDE they are the lines of the
+ * file.
+ *
  * All strings are NUL-terminated (a Buildfile with a NUL byte is refused). Lines and columns are 1-based; a column
  * counts bytes. A text whose .s is NULL is absent, which differs from empty.
  */
@@ -147,10 +151,27 @@ struct cb_health_check {
 	int64_t retries;
 };
 
+/** What FROM --reset drops of the configuration that the base brings. */
+enum cb_reset {
+	CB_RESET_VOLUMES = 1 << 0,
+	CB_RESET_EXPOSE = 1 << 1,
+	CB_RESET_ENTRYPOINT = 1 << 2,
+	CB_RESET_CMD = 1 << 3,
+	CB_RESET_ENV = 1 << 4,
+	CB_RESET_LABELS = 1 << 5,
+	CB_RESET_USER = 1 << 6,
+	CB_RESET_WORKDIR = 1 << 7,
+	CB_RESET_HEALTHCHECK = 1 << 8,
+	CB_RESET_ONBUILD = 1 << 9,
+	CB_RESET_ALL = (1 << 10) - 1,
+};
+
 /** FROM. Image and platform are expanded with global ARGs only. */
 struct cb_from {
 	struct cb_text image;
 	struct cb_text platform; /* absent when there is no flag */
+	unsigned int reset;      /* of enum cb_reset */
+	struct cb_text reset_at; /* absent when there is no flag */
 	struct cb_text name;     /* lower-cased, .s NULL without AS; stage_name_as_written has the case */
 	const char *name_as_written;
 };
@@ -204,12 +225,25 @@ struct cb_parse_warning {
 	unsigned int line;
 };
 
+/** A file that instructions stand in: the Buildfile itself, then each INCLUDE in the order of reading. */
+struct cb_source_file {
+	const char *name; /* as errors show it; NULL for the Buildfile */
+	const char *data; /* borrowed from whoever gave it to the parser */
+	size_t len;
+	unsigned int base;             /* line N of the file is line base + N of the tree */
+	unsigned int lines;            /* its share of line numbers */
+	const struct cb_node *include; /* the INCLUDE that names it; NULL for the Buildfile */
+};
+
 /** A parsed Buildfile. */
 struct cb_buildfile {
 	struct cb_arena *arena;
 	struct cb_directives directives;
-	const struct cb_node *const *nodes; /* all, in order */
+	/* All, in order. An INCLUDE is here, followed by what it brought, but is no typed instruction. */
+	const struct cb_node *const *nodes;
 	size_t n_nodes;
+	const struct cb_source_file *sources;
+	size_t n_sources;
 	const struct cb_instr *globals; /* ARGs before the first FROM */
 	size_t n_globals;
 	const struct cb_stage *stages;

@@ -105,11 +105,13 @@ static int set(struct cb_arena *arena, struct cb_flag *flag, const struct cb_nod
 	flag->used = true;
 	if (flag->type == CB_FLAG_BOOL)
 		return set_bool(flag, value, err);
+	if (!value.s && flag->type == CB_FLAG_OPTIONAL)
+		return 0;
 	if (!value.s) {
 		cb_err_at(err, CB_ERR_INPUT, word->line, word->col, "flag --%s needs a value", flag->name);
 		return cb_err_hint(err, CB_ERR_INPUT, "write --%s=VALUE", flag->name);
 	}
-	if (flag->type == CB_FLAG_STRING) {
+	if (flag->type == CB_FLAG_STRING || flag->type == CB_FLAG_OPTIONAL) {
 		flag->value = value;
 		return 0;
 	}

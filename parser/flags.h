@@ -16,7 +16,8 @@
  */
 int cb_flag_next(struct cb_span *rest, char escape, struct cb_buf *buf, const char **at);
 
-enum cb_flag_type { CB_FLAG_STRING, CB_FLAG_BOOL, CB_FLAG_LIST };
+/** OPTIONAL is a STRING that may stand without "=". */
+enum cb_flag_type { CB_FLAG_STRING, CB_FLAG_BOOL, CB_FLAG_LIST, CB_FLAG_OPTIONAL };
 
 /** A flag that an instruction takes, and what was given. */
 struct cb_flag {
@@ -24,7 +25,7 @@ struct cb_flag {
 	enum cb_flag_type type;
 	bool used;
 	bool on;              /* BOOL */
-	struct cb_text value; /* STRING: the value, perhaps empty; absent when not used */
+	struct cb_text value; /* STRING, OPTIONAL: the value, perhaps empty; absent when not used */
 	struct cb_texts list; /* LIST: the values */
 };
 

@@ -262,7 +262,7 @@ static int init_onbuild(struct cb_instr *ret, struct cb_arena *arena, const stru
 		return cb_instr_err(err, node, "ONBUILD requires at least one argument");
 	if (child->kw == CB_KW_ONBUILD)
 		return cb_instr_err(err, child, "ONBUILD cannot be the trigger of ONBUILD");
-	if (child->kw == CB_KW_FROM || child->kw == CB_KW_MAINTAINER)
+	if (child->kw == CB_KW_FROM || child->kw == CB_KW_MAINTAINER || child->kw == CB_KW_INCLUDE)
 		return cb_err_at(err, CB_ERR_INPUT, child->line, child->col, "%s isn't allowed as an ONBUILD trigger",
 			cb_keyword_upper(child->kw));
 
@@ -273,6 +273,15 @@ static int init_onbuild(struct cb_instr *ret, struct cb_arena *arena, const stru
 	ret->onbuild.text = onbuild_text(arena, node);
 	ret->onbuild.child = trigger;
 	return 0;
+}
+
+/* Those that are followed never get here. */
+static int init_include(struct cb_instr *ret, struct cb_arena *arena, const struct cb_node *docs, struct cb_err **err)
+{
+	(void)arena;
+	(void)docs;
+	cb_err_at(err, CB_ERR_INPUT, ret->node->line, ret->node->col, "INCLUDE cannot be used here");
+	return cb_err_hint(err, CB_ERR_INPUT, "files are included only when a build context is known");
 }
 
 static int (*const inits[CB_KW_MAX_])(
@@ -286,6 +295,7 @@ static int (*const inits[CB_KW_MAX_])(
 	[CB_KW_EXPOSE] = init_expose,
 	[CB_KW_FROM] = init_from,
 	[CB_KW_HEALTHCHECK] = init_health,
+	[CB_KW_INCLUDE] = init_include,
 	[CB_KW_LABEL] = init_pairs,
 	[CB_KW_MAINTAINER] = init_maintainer,
 	[CB_KW_ONBUILD] = init_onbuild,

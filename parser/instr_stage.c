@@ -3,6 +3,7 @@
 
 #include "base/num.h"
 #include "base/strv.h"
+#include "parser/diag.h"
 #include "parser/flags.h"
 #include "parser/instr.h"
 #include "parser/parse.h"
@@ -16,14 +17,62 @@ bool cb_stage_name_valid(const char *name)
 	return name[strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-_.")] == '\0';
 }
 
+static const char *const reset_names[] = { "volumes", "expose", "entrypoint", "cmd", "env", "labels", "user", "workdir",
+	"healthcheck", "onbuild" };
+
+/* One part of --reset=a,b, at @at. */
+static int add_reset(struct cb_from *from, struct cb_text at, const char *word, size_t len, struct cb_err **err)
+{
+	cleanup_free char *shown = cb_xstrndup(word, len);
+
+	for (size_t i = 0; i < ARRAY_SIZE(reset_names); i++) {
+		if (cb_str_eq(reset_names[i], shown)) {
+			from->reset |= 1U << i;
+			return 0;
+		}
+	}
+	cb_err_at(err, CB_ERR_INPUT, at.line, at.col + (unsigned int)(word - at.s),
+		"flag --reset: unknown part \"%.100s\"", shown);
+	if (cb_str_nearest(shown, reset_names, ARRAY_SIZE(reset_names)))
+		return cb_diag_did_you_mean(err, CB_ERR_INPUT, "", shown, reset_names, ARRAY_SIZE(reset_names));
+	return cb_err_hint(err, CB_ERR_INPUT,
+		"the parts are volumes, expose, entrypoint, cmd, env, labels, user, workdir, healthcheck, onbuild");
+}
+
+static int set_reset(struct cb_from *from, const struct cb_node *node, const struct cb_flag *flag, struct cb_err **err)
+{
+	const char *at = flag->value.s;
+
+	if (!flag->used)
+		return 0;
+	from->reset_at = at ? flag->value : (struct cb_text){ "", node->line, node->col };
+	if (!at)
+		from->reset = CB_RESET_ALL;
+	while (at) {
+		size_t len = strcspn(at, ",");
+		int r = add_reset(from, flag->value, at, len, err);
+
+		if (r < 0)
+			return r;
+		at = at[len] ? at + len + 1 : NULL;
+	}
+	return 0;
+}
+
 int cb_instr_from(struct cb_instr *ret, struct cb_arena *arena, struct cb_err **err)
 {
-	struct cb_flag platform = { .name = "platform", .type = CB_FLAG_STRING };
+	enum { PLATFORM, RESET, N_FLAGS };
+	struct cb_flag flags[N_FLAGS] = {
+		[PLATFORM] = { .name = "platform", .type = CB_FLAG_STRING },
+		[RESET] = { .name = "reset", .type = CB_FLAG_OPTIONAL },
+	};
 	const struct cb_texts *args = &ret->node->args;
 	const struct cb_text *name = args->n == 3 ? &args->v[2] : NULL;
 	int r;
 
-	r = cb_flags_check(arena, ret->node, &platform, 1, err);
+	r = cb_flags_check(arena, ret->node, flags, N_FLAGS, err);
+	if (r == 0)
+		r = set_reset(&ret->from, ret->node, &flags[RESET], err);
 	if (r < 0)
 		return r;
 	if (args->n != 1 && (args->n != 3 || !cb_str_ieq(args->v[1].s, "as"))) {
@@ -31,7 +80,7 @@ int cb_instr_from(struct cb_instr *ret, struct cb_arena *arena, struct cb_err **
 		return cb_err_hint(err, CB_ERR_INPUT, "write FROM IMAGE or FROM IMAGE AS NAME");
 	}
 	ret->from.image = args->v[0];
-	ret->from.platform = cb_flag_text(&platform);
+	ret->from.platform = cb_flag_text(&flags[PLATFORM]);
 	if (!name)
 		return 0;
 

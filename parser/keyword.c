@@ -19,6 +19,7 @@ static const struct {
 	[CB_KW_EXPOSE] = { "expose", "EXPOSE" },
 	[CB_KW_FROM] = { "from", "FROM" },
 	[CB_KW_HEALTHCHECK] = { "healthcheck", "HEALTHCHECK" },
+	[CB_KW_INCLUDE] = { "include", "INCLUDE" },
 	[CB_KW_LABEL] = { "label", "LABEL" },
 	[CB_KW_MAINTAINER] = { "maintainer", "MAINTAINER" },
 	[CB_KW_ONBUILD] = { "onbuild", "ONBUILD" },

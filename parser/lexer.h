@@ -42,6 +42,7 @@ struct cb_lexer {
 	size_t n_comments, cap_comments;
 };
 
+/** @directives->escape is set by the caller and changed by a directive of the file. */
 int cb_lexer_init(struct cb_lexer *lexer, struct cb_arena *arena, const char *data, size_t len,
 	struct cb_directives *directives, struct cb_err **err);
 void cb_lexer_done(struct cb_lexer *lexer);

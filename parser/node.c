@@ -262,6 +262,7 @@ static int (*const readers[CB_KW_MAX_])(struct maker *m, struct cb_err **err) = 
 	[CB_KW_EXPOSE] = read_words,
 	[CB_KW_FROM] = read_words,
 	[CB_KW_HEALTHCHECK] = read_health,
+	[CB_KW_INCLUDE] = read_text,
 	[CB_KW_LABEL] = read_pairs,
 	[CB_KW_MAINTAINER] = read_maintainer,
 	[CB_KW_ONBUILD] = read_none,
