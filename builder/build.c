@@ -17,6 +17,7 @@
 #include "base/timefmt.h"
 #include "builder/cachekey.h"
 #include "builder/commit.h"
+#include "builder/include.h"
 #include "builder/report.h"
 
 /* RUN steps at once when --jobs does not say: they wait more than they compute. */
@@ -409,6 +410,7 @@ struct cb_build *cb_build_close(struct cb_build *build)
 	cb_commits_free(build->commits);
 	free_plan(build);
 	cb_buildfile_free(build->parsed);
+	cb_includes_free(build->includes);
 	cb_context_file_done(&build->file);
 	cb_contexts_free(build->contexts);
 	cb_snapfds_free(build->snapfds);
@@ -452,7 +454,9 @@ int cb_build_plan(struct cb_build *build, struct cb_err **err)
 	name = cb_xasprintf("[internal] load build definition from %s", build->file.shown);
 	id = cb_build_show(build, name);
 	cb_progress_started(build->progress, id);
-	r = cb_parse(cb_buf_str(&build->file.data), build->file.data.len, &build->parsed, err);
+	build->includes = cb_includes_new(build->settings->context, build->file.path);
+	r = cb_parse_files(cb_buf_str(&build->file.data), build->file.data.len, cb_includes_reader(build->includes),
+		&build->parsed, err);
 	if (r < 0) {
 		cb_progress_error(build->progress, id, err && *err ? cb_err_msg(*err) : "");
 		return r;

@@ -22,6 +22,7 @@
 #include "runtime/runtime.h"
 
 struct cb_commits;
+struct cb_includes;
 
 struct cb_build {
 	const struct cb_settings *settings;
@@ -31,6 +32,7 @@ struct cb_build {
 	struct cb_puller *puller;
 	struct cb_contexts *contexts;
 	struct cb_context_file file;
+	struct cb_includes *includes; /* files that the Buildfile includes */
 	struct cb_buildfile *parsed;
 	struct cb_plan *plan;
 	struct cb_snapfds *snapfds;

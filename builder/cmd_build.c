@@ -12,6 +12,7 @@
 #include "builder/command.h"
 #include "builder/commit.h"
 #include "builder/help.h"
+#include "builder/include.h"
 #include "builder/report.h"
 
 /* All -o of a build; -t alone is one too. */
@@ -156,9 +157,11 @@ static int run(struct cb_build *build, const struct outputs *outputs, struct cb_
 }
 
 /* How the build ended, for people and for the exit status. */
-static int conclude(struct cb_build *build, int code, const struct cb_err *err)
+static int conclude(struct cb_build *build, int code, struct cb_err *err)
 {
-	struct cb_report_source source = { build->file.shown, build->file.data.data, build->file.data.len };
+	struct cb_report_source source = {
+		.name = build->file.shown, .data = build->file.data.data, .len = build->file.data.len
+	};
 	struct cb_report_step step = { 0 };
 	cleanup_buf struct cb_buf tail = { 0 };
 
@@ -172,6 +175,9 @@ static int conclude(struct cb_build *build, int code, const struct cb_err *err)
 		step.name = build->failed->name;
 		step.tail = cb_buf_str(&tail);
 	}
+	if (build->parsed)
+		cb_buildfile_localise(build->parsed, err);
+	cb_includes_report(build->includes, &source);
 	return cb_report_fail(err, source.name ? &source : NULL, step.name ? &step : NULL);
 }
 

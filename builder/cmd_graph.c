@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "builder/command.h"
 #include "builder/help.h"
+#include "builder/include.h"
 #include "builder/plan.h"
 #include "builder/report.h"
 #include "builder/settings.h"
@@ -29,26 +30,28 @@ static int set_format(void *arg, int id, const char *value, struct cb_err **err)
 	return cb_err_set(err, CB_ERR_USAGE, "--format: unknown format \"%s\"", value);
 }
 
-static int make_plan(const struct cb_settings *settings, const struct cb_context_file *file,
-	struct cb_contexts *contexts, struct cb_buildfile **ret_parsed, struct cb_plan **ret, struct cb_err **err)
+static int make_plan(const struct cb_settings *settings, const struct cb_buildfile *file, struct cb_contexts *contexts,
+	struct cb_plan **ret, struct cb_err **err)
 {
-	struct cb_plan_options options = { .settings = settings, .contexts = contexts };
-	int r = cb_parse(file->data.data ? file->data.data : "", file->data.len, ret_parsed, err);
+	struct cb_plan_options options = { .settings = settings, .contexts = contexts, .file = file };
+	int r = 0;
 
-	if (r < 0)
-		return r;
-	options.file = *ret_parsed;
 	cb_platform_host(&options.build);
 	options.target = options.build;
 	if (settings->platforms.n)
 		r = cb_platform_parse(settings->platforms.v[0], &options.target, err);
-	return r < 0 ? r : cb_plan_new(&options, ret, err);
+	if (r == 0)
+		r = cb_plan_new(&options, ret, err);
+	if (r < 0 && err && *err)
+		cb_buildfile_localise(file, *err);
+	return r;
 }
 
 static int print_graph(const struct cb_settings *settings, enum cb_plan_format format)
 {
 	__attribute__((cleanup(cb_context_file_done))) struct cb_context_file file = { 0 };
 	CB_CLEANUP(cb_contexts_free) struct cb_contexts *contexts = NULL;
+	CB_CLEANUP(cb_includes_free) struct cb_includes *includes = NULL;
 	CB_CLEANUP(cb_buildfile_free) struct cb_buildfile *parsed = NULL;
 	CB_CLEANUP(cb_plan_free) struct cb_plan *plan = NULL;
 	cleanup_err struct cb_err *err = NULL;
@@ -60,10 +63,15 @@ static int print_graph(const struct cb_settings *settings, enum cb_plan_format f
 		r = cb_contexts_new(settings, &contexts, &err);
 	if (r < 0)
 		return cb_report_fail(err, NULL, NULL);
-	source = (struct cb_report_source){ file.shown, file.data.data, file.data.len };
-	r = make_plan(settings, &file, contexts, &parsed, &plan, &err);
-	if (r < 0)
+	source = (struct cb_report_source){ .name = file.shown, .data = file.data.data, .len = file.data.len };
+	includes = cb_includes_new(settings->context, file.path);
+	r = cb_parse_files(cb_buf_str(&file.data), file.data.len, cb_includes_reader(includes), &parsed, &err);
+	if (r == 0)
+		r = make_plan(settings, parsed, contexts, &plan, &err);
+	if (r < 0) {
+		cb_includes_report(includes, &source);
 		return cb_report_fail(err, &source, NULL);
+	}
 	cb_plan_print(plan, format, &out);
 	if (cb_fd_write_all(STDOUT_FILENO, cb_buf_str(&out), out.len) < 0) {
 		cb_err_errno(&err, errno, "write the graph");

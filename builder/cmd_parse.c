@@ -4,8 +4,10 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/path.h"
 #include "builder/command.h"
 #include "builder/help.h"
+#include "builder/include.h"
 #include "builder/report.h"
 #include "parser/dump.h"
 #include "parser/parse.h"
@@ -56,7 +58,17 @@ static int read_source(const char *file, struct cb_buf *out, struct cb_err **err
 	return cb_file_read_at(AT_FDCWD, file, CB_BUILDFILE_MAX, out, err);
 }
 
-static int parse_source(const struct request *request, const struct cb_buf *source, struct cb_err **err)
+/** Without a context, files are included from the directory of the file. */
+static struct cb_includes *includes_of(const struct request *request)
+{
+	bool from_file = strcmp(request->file, "-") != 0;
+	cleanup_free char *dir = from_file ? cb_path_dir(request->file) : cb_xstrdup(".");
+
+	return cb_includes_new(dir, from_file ? request->file : NULL);
+}
+
+static int parse_source(
+	const struct request *request, const struct cb_buf *source, struct cb_includes *includes, struct cb_err **err)
 {
 	CB_CLEANUP(cb_buildfile_free) struct cb_buildfile *file = NULL;
 	cleanup_buf struct cb_buf out = { 0 };
@@ -64,7 +76,7 @@ static int parse_source(const struct request *request, const struct cb_buf *sour
 	int r;
 
 	if (!request->format)
-		return cb_parse(data, source->len, &file, err);
+		return cb_parse_files(data, source->len, cb_includes_reader(includes), &file, err);
 	r = cb_parse_nodes(data, source->len, &file, err);
 	if (r < 0)
 		return r;
@@ -81,6 +93,7 @@ int cb_cmd_parse(int argc, char **argv)
 {
 	cleanup_err struct cb_err *err = NULL;
 	cleanup_buf struct cb_buf source = { 0 };
+	CB_CLEANUP(cb_includes_free) struct cb_includes *includes = NULL;
 	struct cb_report_source where = { 0 };
 	struct request request = { 0 };
 	int r;
@@ -93,7 +106,10 @@ int cb_cmd_parse(int argc, char **argv)
 	where.name = strcmp(request.file, "-") ? request.file : "<stdin>";
 	where.data = source.data;
 	where.len = source.len;
-	if (parse_source(&request, &source, &err) < 0)
+	includes = includes_of(&request);
+	if (parse_source(&request, &source, includes, &err) < 0) {
+		cb_includes_report(includes, &where);
 		return cb_report_fail(err, &where, NULL);
+	}
 	return CB_EXIT_OK;
 }

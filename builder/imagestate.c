@@ -101,10 +101,8 @@ void cb_imagestate_reset(struct cb_imagestate *state, unsigned int parts)
 		cb_image_config_set(&config->user, NULL);
 	if (parts & CB_RESET_WORKDIR)
 		cb_image_config_set(&config->working_dir, "/");
-	if (parts & CB_RESET_HEALTHCHECK) {
-		free(config->healthcheck);
-		config->healthcheck = NULL;
-	}
+	if (parts & CB_RESET_HEALTHCHECK)
+		config->healthcheck = cb_healthcheck_free(config->healthcheck);
 }
 
 /* ---- history text --------------------------------------------------------------------------------------------- */

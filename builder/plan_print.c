@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/json.h"
-#include "builder/plan.h"
+#include "builder/planner.h"
 
 /* A hidden vertex is told by what it is. */
 static char *title(const struct cb_vertex *vertex)
@@ -102,8 +102,9 @@ static void print_dot(const struct cb_vertex *vertex, struct cb_buf *out)
 	}
 }
 
-static json_t *to_json(const struct cb_vertex *vertex)
+static json_t *to_json(const struct cb_buildfile *file, const struct cb_vertex *vertex)
 {
+	unsigned int line;
 	json_t *obj = json_object(), *inputs = json_array();
 	cleanup_free char *name = title(vertex);
 
@@ -112,8 +113,13 @@ static json_t *to_json(const struct cb_vertex *vertex)
 	json_object_set_new(obj, "name", json_string(name));
 	if (vertex->stage && *vertex->stage)
 		json_object_set_new(obj, "stage", json_string(vertex->stage));
-	if (vertex->line)
-		json_object_set_new(obj, "line", json_integer(vertex->line));
+	if (vertex->line) {
+		const struct cb_source_file *source = cb_buildfile_place(file, vertex->line, &line);
+
+		json_object_set_new(obj, "line", json_integer(line));
+		if (source->name)
+			json_object_set_new(obj, "file", json_string(source->name));
+	}
 	json_object_set_new(obj, "operands", json_string(vertex->operands.text));
 	for (size_t i = 0; i < vertex->n_inputs; i++) {
 		json_t *input;
@@ -137,7 +143,7 @@ static void print_json(const struct cb_plan *plan, const bool *seen, struct cb_b
 
 	for (size_t i = 0; i < plan->graph.n; i++)
 		if (seen[i])
-			json_array_append_new(vertices, to_json(plan->graph.v[i]));
+			json_array_append_new(vertices, to_json(plan->planner->opts.file, plan->graph.v[i]));
 	json_object_set_new(doc, "vertices", vertices);
 	json_object_set_new(doc, "target", plan->target ? json_integer(plan->target->id) : json_null());
 	text = json_dumps(doc, JSON_INDENT(2));

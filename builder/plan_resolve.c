@@ -270,6 +270,8 @@ static int find_triggers(struct reach *reach, struct stage_plan *sp, struct cb_e
 	int r = 0;
 
 	sp->triggers.known = true;
+	if (sp->stage->from->from.reset & CB_RESET_ONBUILD)
+		return 0;
 	if (image) {
 		const struct cb_strv *texts = &image->config->onbuild;
 

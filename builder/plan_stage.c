@@ -433,6 +433,16 @@ static void count_steps(struct stage_plan *sp)
 		sp->total += is_step(&sp->stage->instrs[i]);
 }
 
+static void scope_env(struct stage_plan *sp)
+{
+	for (size_t i = 0; i < sp->state->config->env.n; i++) {
+		char *pair = sp->state->config->env.v[i];
+		cleanup_free char *key = cb_xstrndup(pair, strcspn(pair, "="));
+
+		cb_scope_set(&sp->scope, key, pair[strlen(key)] ? pair + strlen(key) + 1 : "");
+	}
+}
+
 static void start_from_stage(struct stage_plan *sp)
 {
 	const struct stage_plan *base = sp->base.stage;
@@ -440,6 +450,11 @@ static void start_from_stage(struct stage_plan *sp)
 	cb_scope_copy(&sp->scope, &base->scope);
 	sp->state = cb_imagestate_of_stage(base->state);
 	sp->fs = base->fs;
+	if (sp->stage->from->from.reset & CB_RESET_ENV)
+		cb_scope_forget(&sp->scope, &base->state->config->env);
+	cb_imagestate_reset(sp->state, sp->stage->from->from.reset);
+	if (sp->stage->from->from.reset & CB_RESET_ENV)
+		scope_env(sp);
 }
 
 static void start(struct cb_planner *p, struct stage_plan *sp)
@@ -464,12 +479,8 @@ static void start(struct cb_planner *p, struct stage_plan *sp)
 	}
 	if (!sp->state)
 		sp->state = cb_imagestate_new(&sp->platform);
-	for (size_t i = 0; i < sp->state->config->env.n; i++) {
-		char *pair = sp->state->config->env.v[i];
-		cleanup_free char *key = cb_xstrndup(pair, strcspn(pair, "="));
-
-		cb_scope_set(&sp->scope, key, pair[strlen(key)] ? pair + strlen(key) + 1 : "");
-	}
+	cb_imagestate_reset(sp->state, sp->stage->from->from.reset);
+	scope_env(sp);
 }
 
 int plan_stage(struct cb_planner *p, struct stage_plan *sp, struct cb_err **err)

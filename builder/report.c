@@ -178,13 +178,24 @@ static void report_step(struct cb_buf *out, const struct cb_err *err, const stru
 	add_hint(out, err);
 }
 
+/** The text that the lines of @err count in; NULL when it is not known. */
+static const struct cb_report_source *source_of(const struct cb_report_source *src, const struct cb_err *err)
+{
+	if (!err->file)
+		return src;
+	for (size_t i = 0; src && i < src->n_more; i++)
+		if (!strcmp(src->more[i].name, err->file))
+			return &src->more[i];
+	return NULL;
+}
+
 void cb_report_error(struct cb_buf *out, const struct cb_err *err, const struct cb_report_source *src,
 	const struct cb_report_step *step)
 {
 	const char *name;
 
 	if (step) {
-		report_step(out, err, err->file ? NULL : src, step);
+		report_step(out, err, source_of(src, err), step);
 		return;
 	}
 	name = err->file ? err->file : src ? src->name : NULL;
@@ -193,8 +204,7 @@ void cb_report_error(struct cb_buf *out, const struct cb_err *err, const struct 
 		if (err->col)
 			cb_buf_addf(out, "%u:", err->col);
 		add_message(out, " error: ", cb_err_msg(err));
-		if (!err->file)
-			add_caret_excerpt(out, src, err->line, err->col);
+		add_caret_excerpt(out, source_of(src, err), err->line, err->col);
 	} else {
 		add_message(out, "cbuild: error: ", cb_err_msg(err));
 	}

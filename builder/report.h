@@ -29,6 +29,8 @@ struct cb_report_source {
 	const char *name; /* "Buildfile", as the user knows it */
 	const char *data; /* may be NULL: no excerpt */
 	size_t len;
+	const struct cb_report_source *more; /* files that errors may name, or NULL */
+	size_t n_more;
 };
 
 /** A failed step's context for the report; all may be zero. */

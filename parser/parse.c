@@ -502,7 +502,8 @@ int cb_parse(const char *data, size_t len, struct cb_buildfile **ret, struct cb_
 	return cb_parse_files(data, len, NULL, ret, err);
 }
 
-const struct cb_source_file *cb_buildfile_place(const struct cb_buildfile *file, unsigned int line, unsigned int *ret_line)
+const struct cb_source_file *cb_buildfile_place(
+	const struct cb_buildfile *file, unsigned int line, unsigned int *ret_line)
 {
 	size_t low = 0, high = file->n_sources;
 

@@ -57,7 +57,8 @@ struct cb_includer {
 int cb_parse_files(const char *data, size_t len, const struct cb_includer *includer, struct cb_buildfile **ret,
 	struct cb_err **err);
 /** The file that @line of the tree stands in, and its line there in *ret_line. */
-const struct cb_source_file *cb_buildfile_place(const struct cb_buildfile *file, unsigned int line, unsigned int *ret_line);
+const struct cb_source_file *cb_buildfile_place(
+	const struct cb_buildfile *file, unsigned int line, unsigned int *ret_line);
 /** Turns the lines of @err, unless it names a file, into lines of the file they stand in, and names that file. */
 void cb_buildfile_localise(const struct cb_buildfile *file, struct cb_err *err);
 

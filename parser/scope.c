@@ -152,6 +152,19 @@ void cb_scope_set(struct cb_scope *scope, const char *key, const char *value)
 	cb_env_set(&scope->env, key, value);
 }
 
+void cb_scope_forget(struct cb_scope *scope, const struct cb_strv *env)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < scope->env.n; i++) {
+		if (cb_strv_has(env, scope->env.v[i]))
+			free(scope->env.v[i]);
+		else
+			scope->env.v[kept++] = scope->env.v[i];
+	}
+	scope->env.n = kept;
+}
+
 const char *cb_scope_get(const struct cb_scope *scope, const char *key)
 {
 	return cb_env_get(&scope->env, key);

@@ -64,6 +64,8 @@ char *cb_scope_expand_name(const struct cb_scope *scope, const char *text);
 
 /** ENV: sets the pair for the lines that follow. */
 void cb_scope_set(struct cb_scope *scope, const char *key, const char *value);
+/** FROM --reset=env: @env ("K=V") of the base no longer counts, unless ARG gave the name another value since. */
+void cb_scope_forget(struct cb_scope *scope, const struct cb_strv *env);
 /**
  * ARG name[=default]: the value is the build argument, else the expanded default, else the global of that name, else
  * none. *ret_value (may be NULL) is the value, or NULL without one (caller frees).

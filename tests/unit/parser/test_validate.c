@@ -63,7 +63,7 @@ static const struct grammar_case from_rows[] = {
 		"1:6: flag --platform needs a value (write --platform=VALUE)" },
 	{ "platform twice", "FROM --platform=a --platform=b c", "1:19: flag --platform is given twice" },
 	{ "flag typo", "FROM --plattform=a b", "1:6: unknown flag: --plattform (did you mean \"--platform\"?)" },
-	{ "unknown flag", "FROM --x=a b", "1:6: unknown flag: --x (FROM takes --platform)" },
+	{ "unknown flag", "FROM --x=a b", "1:6: unknown flag: --x (FROM takes --platform, --reset)" },
 	{ "capitals in a flag", "FROM --Platform=a b", "1:6: unknown flag: --Platform (did you mean \"--platform\"?)" },
 };
 
