@@ -17,7 +17,7 @@ static const char text[] = "FROM busybox\n"
 			   "# caf\xC3\xA9 \x1B[31m x\n"
 			   "CMD x\r\n"
 			   "last";
-static const struct cb_report_source source = { "Buildfile", text, sizeof(text) - 1 };
+static const struct cb_report_source source = { .name = "Buildfile", .data = text, .len = sizeof(text) - 1 };
 
 static void places_have_carets(void **state)
 {

@@ -87,8 +87,7 @@ static const struct {
 	{ "cycle", "FROM a\nINCLUDE loop\n", "loop2:2:9: loop includes itself" },
 	{ "of the Buildfile", "FROM a\nINCLUDE self\n", "self:1:9: Buildfile includes itself" },
 	{ "too deep", "FROM a\nINCLUDE chain\n", "INCLUDE is nested more than 16 deep" },
-	{ "error of a typed instruction", "FROM a\nINCLUDE bad\n",
-		"bad:2:6: COPY requires at least two arguments" },
+	{ "error of a typed instruction", "FROM a\nINCLUDE bad\n", "bad:2:6: COPY requires at least two arguments" },
 	{ "error of a keyword", "FROM a\nINCLUDE unknown\n", "unknown:3:1: unknown instruction: \"FOO\"" },
 	{ "here-document does not reach out", "FROM a\nINCLUDE open\nX\n",
 		"open:1:5: the here-document \"X\" does not end" },
@@ -101,7 +100,8 @@ static const struct {
 	{ "flag", "FROM a\nINCLUDE --x a\n", "-:2:9: unknown flag: --x" },
 	{ "ONBUILD", "FROM a\nONBUILD INCLUDE empty\n", "-:2:9: INCLUDE isn't allowed as an ONBUILD trigger" },
 	{ "in a here-document", "FROM a\nRUN <<X\nINCLUDE gone\nX\n", "-:1 FROM, -:2 RUN" },
-	{ "after other files", "FROM a\nINCLUDE common\nINCLUDE bad\n", "bad:2:6: COPY requires at least two arguments" },
+	{ "after other files", "FROM a\nINCLUDE common\nINCLUDE bad\n",
+		"bad:2:6: COPY requires at least two arguments" },
 	{ "after it", "FROM a\nINCLUDE common\nCOPY x\n", "-:3:6: COPY requires at least two arguments" },
 };
 
