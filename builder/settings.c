@@ -109,21 +109,21 @@ int cb_output_spec_parse(const char *text, struct cb_output_spec *ret, struct cb
 	return 0;
 }
 
-char *cb_settings_default_root(const char *option, char *const *environ)
+char *cb_settings_default_root(const char *option, char *const *envp)
 {
 	const char *value;
 
 	if (option)
 		return cb_xstrdup(option);
-	value = cb_environ_get(environ, "CBUILD_ROOT");
+	value = cb_environ_get(envp, "CBUILD_ROOT");
 	if (value && *value)
 		return cb_xstrdup(value);
 	if (!geteuid())
 		return cb_xstrdup("/var/lib/cbuild");
-	value = cb_environ_get(environ, "XDG_DATA_HOME");
+	value = cb_environ_get(envp, "XDG_DATA_HOME");
 	if (value && *value == '/')
 		return cb_xasprintf("%s/cbuild", value);
-	value = cb_environ_get(environ, "HOME");
+	value = cb_environ_get(envp, "HOME");
 	if (value && *value == '/')
 		return cb_xasprintf("%s/.local/share/cbuild", value);
 	return cb_xasprintf("/var/tmp/cbuild-%u", (unsigned int)geteuid());
@@ -141,13 +141,13 @@ static int set_pair(struct cb_strv *list, const char *option, const char *text, 
 	return 0;
 }
 
-static int set_build_arg(struct cb_settings *settings, const char *text, char *const *environ, struct cb_err **err)
+static int set_build_arg(struct cb_settings *settings, const char *text, char *const *envp, struct cb_err **err)
 {
 	const char *value;
 
 	if (strchr(text, '=') || !*text)
 		return set_pair(&settings->build_args, "build-arg", text, NULL, err);
-	value = cb_environ_get(environ, text);
+	value = cb_environ_get(envp, text);
 	if (value)
 		cb_env_set(&settings->build_args, text, value);
 	return 0;
@@ -322,7 +322,7 @@ static int set_simple(struct cb_settings *s, const struct cb_opt *opt, const cha
 	}
 }
 
-int cb_settings_set(struct cb_settings *settings, const struct cb_opt *opt, const char *value, char *const *environ,
+int cb_settings_set(struct cb_settings *settings, const struct cb_opt *opt, const char *value, char *const *envp,
 	struct cb_err **err)
 {
 	switch (opt->id) {
@@ -331,7 +331,7 @@ int cb_settings_set(struct cb_settings *settings, const struct cb_opt *opt, cons
 	case SET_ALLOW:
 		return add_allow(settings, value, err);
 	case SET_BUILD_ARG:
-		return set_build_arg(settings, value, environ, err);
+		return set_build_arg(settings, value, envp, err);
 	case SET_DEBUG:
 		settings->debug = cb_opt_bool(value);
 		return 0;
@@ -355,7 +355,7 @@ int cb_settings_set(struct cb_settings *settings, const struct cb_opt *opt, cons
 		settings->quiet = cb_opt_bool(value);
 		return 0;
 	case SET_SECRET:
-		return cb_settings_add_secret(settings, value, environ, err);
+		return cb_settings_add_secret(settings, value, envp, err);
 	case SET_SHM_SIZE:
 		return set_shm_size(settings, value, err);
 	case SET_ULIMIT:
@@ -378,7 +378,7 @@ static int set_context(struct cb_settings *settings, const char *value, struct c
 	return set_string(&settings->context, "context", value, err);
 }
 
-int cb_settings_finish(struct cb_settings *settings, char *const *environ, struct cb_err **err)
+int cb_settings_finish(struct cb_settings *settings, char *const *envp, struct cb_err **err)
 {
 	const char *value;
 	int r;
@@ -390,8 +390,8 @@ int cb_settings_finish(struct cb_settings *settings, char *const *environ, struc
 	if (!strcmp(settings->context, "-") && settings->file && !strcmp(settings->file, "-"))
 		return cb_err_set(err, CB_ERR_USAGE, "context and Buildfile cannot both come from standard input");
 	if (!settings->root)
-		settings->root = cb_settings_default_root(NULL, environ);
-	value = cb_environ_get(environ, "BUILDKIT_PROGRESS");
+		settings->root = cb_settings_default_root(NULL, envp);
+	value = cb_environ_get(envp, "BUILDKIT_PROGRESS");
 	if (settings->progress == CB_PROGRESS_AUTO && value && *value) {
 		r = set_progress(settings, "BUILDKIT_PROGRESS", value, err);
 		if (r < 0)
@@ -399,14 +399,14 @@ int cb_settings_finish(struct cb_settings *settings, char *const *environ, struc
 	}
 	if (settings->quiet)
 		settings->progress = CB_PROGRESS_QUIET;
-	value = cb_environ_get(environ, "SOURCE_DATE_EPOCH");
+	value = cb_environ_get(envp, "SOURCE_DATE_EPOCH");
 	if (value && !cb_env_get(&settings->build_args, "SOURCE_DATE_EPOCH"))
 		cb_env_set(&settings->build_args, "SOURCE_DATE_EPOCH", value);
 	return 0;
 }
 
 int cb_settings_parse_extra(struct cb_settings *settings, const struct cb_settings_extra *extra, int argc,
-	char *const *argv, char *const *environ, struct cb_err **err)
+	char *const *argv, char *const *envp, struct cb_err **err)
 {
 	struct cb_opt_parser parser = {
 		.argc = argc, .argv = argv, .tables = { extra ? extra->table : NULL, cb_build_options }
@@ -423,15 +423,14 @@ int cb_settings_parse_extra(struct cb_settings *settings, const struct cb_settin
 		else if (opt->id >= CB_SETTINGS_EXTRA_ID)
 			r = extra->set(extra->arg, opt->id, value, err);
 		else
-			r = cb_settings_set(settings, opt, value, environ, err);
+			r = cb_settings_set(settings, opt, value, envp, err);
 		if (r < 0)
 			return r;
 	}
-	return r < 0 ? r : cb_settings_finish(settings, environ, err);
+	return r < 0 ? r : cb_settings_finish(settings, envp, err);
 }
 
-int cb_settings_parse(
-	struct cb_settings *settings, int argc, char *const *argv, char *const *environ, struct cb_err **err)
+int cb_settings_parse(struct cb_settings *settings, int argc, char *const *argv, char *const *envp, struct cb_err **err)
 {
-	return cb_settings_parse_extra(settings, NULL, argc, argv, environ, err);
+	return cb_settings_parse_extra(settings, NULL, argc, argv, envp, err);
 }

@@ -96,10 +96,10 @@ void cb_settings_done(struct cb_settings *settings);
 
 /**
  * Parses the arguments of `cbuild build` (argv[0] is the first argument, not the program) over an initialised struct.
- * @environ is a "K=V" array as main has it. 1 when --help was asked for and nothing else matters; CB_ERR_USAGE.
+ * @envp is a "K=V" array as main has it. 1 when --help was asked for and nothing else matters; CB_ERR_USAGE.
  */
 int cb_settings_parse(
-	struct cb_settings *settings, int argc, char *const *argv, char *const *environ, struct cb_err **err);
+	struct cb_settings *settings, int argc, char *const *argv, char *const *envp, struct cb_err **err);
 
 /** Options of a command that has more than those of build: ids from CB_SETTINGS_EXTRA_ID up go to @set. */
 #define CB_SETTINGS_EXTRA_ID 1000
@@ -110,17 +110,17 @@ struct cb_settings_extra {
 };
 /** As cb_settings_parse, for such a command. */
 int cb_settings_parse_extra(struct cb_settings *settings, const struct cb_settings_extra *extra, int argc,
-	char *const *argv, char *const *environ, struct cb_err **err);
+	char *const *argv, char *const *envp, struct cb_err **err);
 
 /** The options of build, ended by a zero entry. */
 extern const struct cb_opt cb_build_options[];
 /**
  * Applies one option of cb_build_options; for a command that has some of them beside its own (it copies their entries).
  */
-int cb_settings_set(struct cb_settings *settings, const struct cb_opt *opt, const char *value, char *const *environ,
+int cb_settings_set(struct cb_settings *settings, const struct cb_opt *opt, const char *value, char *const *envp,
 	struct cb_err **err);
 /** What follows the last option: defaults from the environment, contradictions. cb_settings_parse does it itself. */
-int cb_settings_finish(struct cb_settings *settings, char *const *environ, struct cb_err **err);
+int cb_settings_finish(struct cb_settings *settings, char *const *envp, struct cb_err **err);
 
 /** Parses one -o value: "DIR", "-", or comma-separated key=value (CSV quotes allowed). Exposed for tests and `cbuild
  * run`. */
@@ -129,7 +129,7 @@ void cb_output_spec_done(struct cb_output_spec *spec);
 /** The attribute @key, or NULL. */
 const char *cb_output_spec_get(const struct cb_output_spec *spec, const char *key);
 
-/** The store directory: @option, else CBUILD_ROOT of @environ, else the default of this user. Caller frees. */
-char *cb_settings_default_root(const char *option, char *const *environ);
+/** The store directory: @option, else CBUILD_ROOT of @envp, else the default of this user. Caller frees. */
+char *cb_settings_default_root(const char *option, char *const *envp);
 
 #endif

@@ -6,13 +6,13 @@
 #include "base/csv.h"
 #include "base/num.h"
 
-const char *cb_environ_get(char *const *environ, const char *name)
+const char *cb_environ_get(char *const *envp, const char *name)
 {
 	size_t len = strlen(name);
 
-	for (; environ && *environ; environ++) {
-		if (!strncmp(*environ, name, len) && (*environ)[len] == '=')
-			return *environ + len + 1;
+	for (; envp && *envp; envp++) {
+		if (!strncmp(*envp, name, len) && (*envp)[len] == '=')
+			return *envp + len + 1;
 	}
 	return NULL;
 }
@@ -120,7 +120,7 @@ static int secret_field(struct secret_fields *fields, const char *text, const ch
 	return 0;
 }
 
-int cb_settings_add_secret(struct cb_settings *settings, const char *text, char *const *environ, struct cb_err **err)
+int cb_settings_add_secret(struct cb_settings *settings, const char *text, char *const *envp, struct cb_err **err)
 {
 	__attribute__((cleanup(secret_fields_done))) struct secret_fields f = { 0 };
 	cleanup_strv struct cb_strv fields = { 0 };
@@ -143,7 +143,7 @@ int cb_settings_add_secret(struct cb_settings *settings, const char *text, char 
 	if (f.src && f.env)
 		return cb_err_set(err, CB_ERR_USAGE, "--secret %s: src= and env= exclude each other", text);
 	if (!f.src && !f.env) {
-		bool variable = (f.type && !strcmp(f.type, "env")) || (!f.type && cb_environ_get(environ, f.id));
+		bool variable = (f.type && !strcmp(f.type, "env")) || (!f.type && cb_environ_get(envp, f.id));
 
 		*(variable ? &f.env : &f.src) = cb_xstrdup(f.id);
 	}

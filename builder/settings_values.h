@@ -12,9 +12,9 @@ int cb_settings_add_host(struct cb_settings *settings, const char *text, struct 
 /** `name=soft[:hard]`. */
 int cb_settings_add_ulimit(struct cb_settings *settings, const char *text, struct cb_err **err);
 /** `id=ID[,src=FILE][,env=NAME][,type=file|env]`; without a source, the variable ID, else the file ID. */
-int cb_settings_add_secret(struct cb_settings *settings, const char *text, char *const *environ, struct cb_err **err);
+int cb_settings_add_secret(struct cb_settings *settings, const char *text, char *const *envp, struct cb_err **err);
 
 /** The value of @name in a main-like environment, or NULL. */
-const char *cb_environ_get(char *const *environ, const char *name);
+const char *cb_environ_get(char *const *envp, const char *name);
 
 #endif

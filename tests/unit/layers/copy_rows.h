@@ -214,4 +214,4 @@
 { "heredoc with mode and owner", "", "", "--file=f=x --chmod=700 --chown=5:6 /d", "f d 700 5:6 @1 =x", 0 },
 { "heredoc over a directory", "", "d d/f", "--file=f=x /d", "cannot replace to directory /d/f with file", CB_ERR_INPUT },
 { "heredoc through a dangling link", "", "l d >/o/n", "--file=f=x /d", "d o @1; f o/n @1 =x", 0 },
-/* clang-format on */
+	/* clang-format on */

@@ -26,7 +26,9 @@ struct entry {
 
 static void put_field(char *field, size_t size, uint64_t v)
 {
-	snprintf(field, size, "%0*llo", (int)size - 1, (unsigned long long)v);
+	field[--size] = '\0';
+	for (; size > 0; v >>= 3)
+		field[--size] = (char)('0' + (v & 7));
 }
 
 static void seal(struct cb_tar_header *h)

@@ -280,7 +280,7 @@ static void wrong_places(void **state)
 	struct cb_store *other = NULL;
 	int fd = -1;
 
-	cleanup_free char *id = make_snapshot(fx->store, "a", NULL);
+	free(make_snapshot(fx->store, "a", NULL));
 	assert_code(cb_store_open(inside, CB_STORE_TRUSTED, &other, &err), CB_ERR_INPUT);
 	assert_code(cb_store_open(fx->dir, CB_STORE_USER, &other, &err), CB_ERR_INPUT);
 	assert_code(cb_store_open("/proc/self/x", CB_STORE_USER, &other, &err), CB_ERR_NOT_FOUND);

@@ -291,10 +291,10 @@ static void power_cut_drops_what_was_not_synced(void **state)
 static void corrupt_database_is_told(void **state)
 {
 	struct fixture *fx = *state;
-	cleanup_free char *id = commit_one(fx);
 	struct cb_store *store = NULL;
 	char garbage[8192];
 
+	free(commit_one(fx));
 	fx->store = cb_store_free(fx->store);
 	memset(garbage, 'x', sizeof(garbage) - 1);
 	garbage[sizeof(garbage) - 1] = '\0';
