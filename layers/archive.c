@@ -135,7 +135,7 @@ int cb_archive_is_tar(int fd, struct cb_err **err)
 {
 	cleanup_unwrapped struct unwrapped u = { 0 };
 	cleanup_err struct cb_err *inner = NULL;
-	struct cb_source src;
+	struct cb_source src = { 0 };
 	char block[CB_TAR_BLOCK];
 	ssize_t n = 0;
 	int r;
@@ -221,7 +221,7 @@ int cb_archive_extract(const struct cb_archive_spec *spec, struct cb_apply_stats
 	cleanup_unwrapped struct unwrapped unwrapped = { 0 };
 	cleanup_unpack struct cb_unpack u = { 0 };
 	struct target target = { .dest = &spec->dest };
-	struct cb_source src;
+	struct cb_source src = { 0 };
 	int fd = -1, r;
 
 	assert(spec);

@@ -25,12 +25,17 @@ static mode_t current_umask(void)
 {
 	cleanup_buf struct cb_buf status = { 0 };
 	const char *at;
-	unsigned int mask;
+	unsigned long mask;
+	char *end;
 
 	if (cb_file_read_at(AT_FDCWD, "/proc/thread-self/status", 64 << 10, &status, NULL) < 0)
 		return 0777;
 	at = strstr(cb_buf_str(&status), "\nUmask:");
-	return at && sscanf(at, "\nUmask:%o", &mask) == 1 ? mask & 0777 : 0777;
+	if (!at)
+		return 0777;
+	at += strlen("\nUmask:");
+	mask = strtoul(at, &end, 8);
+	return end == at ? 0777 : (mode_t)(mask & 0777);
 }
 
 void cb_copyfile_probe(int dirfd, struct cb_copyfile_host *ret)

@@ -41,7 +41,7 @@ static int gunzip_step(
 	uint32_t room = (uint32_t)CB_MIN(len, (size_t)UINT_MAX);
 	int r;
 
-	g->s.next_in = (uint8_t *)(uintptr_t)in->next;
+	g->s.next_in = (uint8_t *)in->next;
 	g->s.avail_in = (uint32_t)in->avail;
 	g->s.next_out = buf;
 	g->s.avail_out = room;

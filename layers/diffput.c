@@ -177,9 +177,10 @@ static int put_late_names(
 	return 0;
 }
 
-static int put_file(struct cb_diff *d, const char *name, struct cb_tar_entry *entry, struct cb_err **err)
+static int put_file(struct cb_diff *d, const char *name, const struct cb_tar_entry *entry, struct cb_err **err)
 {
 	cleanup_close int fd = -EBADF;
+	struct cb_tar_entry full = *entry;
 	struct cb_tarput_cap cap;
 	int r;
 
@@ -189,17 +190,18 @@ static int put_file(struct cb_diff *d, const char *name, struct cb_tar_entry *en
 	r = cb_tarput_cap_get(fd, &cap, err);
 	if (r < 0)
 		return r;
-	entry->capability = cap.value;
-	entry->capability_len = cap.len;
-	r = write_entry(d, entry, err);
+	full.capability = cap.value;
+	full.capability_len = cap.len;
+	r = write_entry(d, &full, err);
 	if (r == 0)
 		r = cb_tarput_content(d->tar, fd, entry->size, entry->path, d->buf, CB_DIFF_BUF, d->spec->cancel, err);
 	return r;
 }
 
 /** The entry itself, with its content. */
-static int put_node(struct cb_diff *d, const char *name, struct cb_tar_entry *entry, struct cb_err **err)
+static int put_node(struct cb_diff *d, const char *name, const struct cb_tar_entry *entry, struct cb_err **err)
 {
+	struct cb_tar_entry full = *entry;
 	cleanup_free char *target = NULL;
 
 	if (entry->type == CB_TAR_FILE)
@@ -208,9 +210,9 @@ static int put_node(struct cb_diff *d, const char *name, struct cb_tar_entry *en
 		target = cb_tarput_readlink(cb_diff_top(d)->fd, name, err);
 		if (!target)
 			return CB_ERR_IO;
-		entry->link = target;
+		full.link = target;
 	}
-	return write_entry(d, entry, err);
+	return write_entry(d, &full, err);
 }
 
 int cb_diff_put(struct cb_diff *d, const char *name, const char *path, const struct stat *st, struct cb_err **err)
@@ -235,8 +237,6 @@ int cb_diff_put(struct cb_diff *d, const char *name, const char *path, const str
 	if (r < 0 || !inode)
 		return r;
 	inode->source = cb_xstrdup(path);
-	entry.capability = NULL;
-	entry.capability_len = 0;
 	return put_late_names(d, inode, &entry, err);
 }
 

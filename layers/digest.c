@@ -73,7 +73,7 @@ void cb_digest_to_bytes(const struct cb_digest *digest, uint8_t out[static CB_DI
 
 	assert(cb_digest_is_set(digest));
 	for (size_t i = 0; i < CB_DIGEST_SIZE; i++)
-		out[i] = (uint8_t)(hex_value(hex[2 * i]) << 4 | hex_value(hex[2 * i + 1]));
+		out[i] = (uint8_t)(hex_value(hex[2 * i]) * 16 + hex_value(hex[2 * i + 1]));
 }
 
 void cb_digest_of(const void *data, size_t len, struct cb_digest *ret)

@@ -64,13 +64,13 @@ int cb_export_docker_tar(struct cb_store *store, const struct cb_export *what, i
 		return cb_err_set(
 			err, CB_ERR_UNSUPPORTED, "a docker archive holds one platform, this image has several");
 	r = cb_export_set_collect(store, what, &set, err);
-	if (r == 0)
+	if (r >= 0)
 		r = manifest_json(what, &set, &text, err);
 	if (r < 0)
 		return r;
 	tar = cb_tarwriter_new(cb_sink_fd(&fd));
 	r = cb_export_set_tar(store, what, &set, tar, err);
-	if (r == 0)
+	if (r >= 0)
 		r = cb_tarwriter_file(tar, "manifest.json", 0644, 0, text, strlen(text), err);
 	return r < 0 ? r : cb_tarwriter_finish(tar, err);
 }

@@ -55,7 +55,7 @@ static int add_manifest(struct cb_store *store, struct cb_export_set *set, const
 	cleanup_buf struct cb_buf text = { 0 };
 	int r = cb_blob_read(store, &desc->digest, CB_MANIFEST_BYTES_MAX, &text, err);
 
-	if (r == 0)
+	if (r >= 0)
 		r = cb_manifest_parse(cb_buf_str(&text), text.len, &manifest, err);
 	if (r < 0)
 		return cb_err_wrap(err, r, "manifest %s", desc->digest.text);

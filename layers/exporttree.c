@@ -84,10 +84,11 @@ static int vanished(struct cb_err **err, const char *path)
 
 /* --- tar --- */
 
-static int tar_file(struct export *x, struct cb_tar_entry *entry, struct cb_tree_dir *dir,
+static int tar_file(struct export *x, const struct cb_tar_entry *entry, struct cb_tree_dir *dir,
 	const struct cb_tree_ent *ent, struct cb_err **err)
 {
 	cleanup_close int fd = -EBADF;
+	struct cb_tar_entry full = *entry;
 	struct cb_tarput_cap cap;
 	int r = cb_tree_at_open(dir, ent, &fd, NULL, err);
 
@@ -96,9 +97,9 @@ static int tar_file(struct export *x, struct cb_tar_entry *entry, struct cb_tree
 	r = cb_tarput_cap_get(fd, &cap, err);
 	if (r < 0)
 		return r;
-	entry->capability = cap.value;
-	entry->capability_len = cap.len;
-	r = cb_tarwriter_entry(x->tar, entry, err);
+	full.capability = cap.value;
+	full.capability_len = cap.len;
+	r = cb_tarwriter_entry(x->tar, &full, err);
 	return r < 0 ? r : cb_tarput_content(x->tar, fd, entry->size, entry->path, x->buf, BUF_SIZE, x->cancel, err);
 }
 
