@@ -224,7 +224,8 @@ static void finish(struct run *run, struct cb_vertex *vertex, bool cached)
 	}
 	if (vertex->content_defined)
 		spread_key(run, vertex);
-	for (size_t i = 0; i < vertex->sched.n_users; i++)
+	/* The list of what to do is a stack: last in, so that the first of the file comes out first. */
+	for (size_t i = vertex->sched.n_users; i-- > 0;)
 		if (vertex->sched.users[i]->sched.wanted)
 			push(run, vertex->sched.users[i]);
 }
