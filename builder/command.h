@@ -28,11 +28,14 @@ const struct cb_command *cb_command_find(const char *name);
 int cb_command_main(int argc, char **argv);
 
 /* Tables of the commands that have options; each is defined beside its command. */
-extern const struct cb_opt cb_build_options[], cb_graph_options[], cb_run_options[], cb_parse_options[];
+extern const struct cb_opt cb_build_options[], cb_graph_options[], cb_run_options[], cb_parse_options[],
+	cb_fmt_options[], cb_flatten_options[];
 
 int cb_cmd_build(int argc, char **argv);
 int cb_cmd_graph(int argc, char **argv);
 int cb_cmd_run(int argc, char **argv);
+int cb_cmd_fmt(int argc, char **argv);
+int cb_cmd_flatten(int argc, char **argv);
 int cb_cmd_parse(int argc, char **argv);
 int cb_cmd_debug(int argc, char **argv);
 int cb_cmd_version(int argc, char **argv);

@@ -1,0 +1,4 @@
+FORM alpine
+RUNN echo hi
+  export A=B --c
+# end
