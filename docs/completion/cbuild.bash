@@ -11,6 +11,10 @@ _cbuild_options()
 		echo "--entrypoint -e --env --isolation --network --root -u --user -w --workdir --help" ;;
 	parse)
 		echo "--format --help" ;;
+	fmt)
+		echo "--check -w --write --help" ;;
+	flatten)
+		echo "-f --file --help" ;;
 	esac
 }
 
@@ -22,7 +26,7 @@ _cbuild()
 	command=build
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
-		build | graph | run | parse | debug | version | help)
+		build | graph | run | parse | fmt | flatten | debug | version | help)
 			command=$word
 			break
 			;;
@@ -82,13 +86,13 @@ _cbuild()
 		return
 	fi
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W "build graph run parse debug version help" -- "$cur"))
+		COMPREPLY=($(compgen -W "build graph run parse fmt flatten debug version help" -- "$cur"))
 	fi
 	case $command in
-	help) COMPREPLY=($(compgen -W "build graph run parse debug version" -- "$cur")) ;;
+	help) COMPREPLY=($(compgen -W "build graph run parse fmt flatten debug version" -- "$cur")) ;;
 	debug) COMPREPLY=($(compgen -W "words" -- "$cur")) ;;
-	build | graph) COMPREPLY+=($(compgen -d -- "$cur")) ;;
-	parse) COMPREPLY=($(compgen -f -- "$cur")) ;;
+	build | graph | flatten) COMPREPLY+=($(compgen -d -- "$cur")) ;;
+	parse | fmt) COMPREPLY=($(compgen -f -- "$cur")) ;;
 	esac
 }
 

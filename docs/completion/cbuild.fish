@@ -1,20 +1,24 @@
 # fish completion for cbuild
 
-set -l commands build graph run parse debug version help
-set -l building "not __fish_seen_subcommand_from run parse debug version help"
+set -l commands build graph run parse fmt flatten debug version help
+set -l building "not __fish_seen_subcommand_from run parse fmt flatten debug version help"
 
 complete -c cbuild -f
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a build -d 'build an image (the default command)'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a graph -d 'print the graph of steps of a build'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a run -d 'run a built image in the foreground'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a parse -d 'check the syntax of a Buildfile, or print its tree'
+complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a fmt -d 'give Buildfiles the common look'
+complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a flatten -d 'print the equivalent Dockerfile in one file'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a debug -d 'answer requests for expansion on standard input'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a version -d 'print the version'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a help -d 'explain cbuild or one command'
 complete -c cbuild -n $building -a "(__fish_complete_directories)"
 complete -c cbuild -n "__fish_seen_subcommand_from parse" -F
+complete -c cbuild -n "__fish_seen_subcommand_from fmt" -F
+complete -c cbuild -n "__fish_seen_subcommand_from flatten" -a "(__fish_complete_directories)"
 complete -c cbuild -n "__fish_seen_subcommand_from debug" -a words
-complete -c cbuild -n "__fish_seen_subcommand_from help" -a "build graph run parse debug version"
+complete -c cbuild -n "__fish_seen_subcommand_from help" -a "build graph run parse fmt flatten debug version"
 complete -c cbuild -s h -l help -d 'print this help'
 complete -c cbuild -n $building -l add-host -x -d 'add a line to /etc/hosts of RUN steps'
 complete -c cbuild -n $building -l allow -x -a "network.host security.insecure" -d 'grant what a Buildfile may ask for: network.host, security.insecure'
@@ -52,3 +56,6 @@ complete -c cbuild -n "__fish_seen_subcommand_from run" -l root -x -a "(__fish_c
 complete -c cbuild -n "__fish_seen_subcommand_from run" -s u -l user -x -d 'run as USER'
 complete -c cbuild -n "__fish_seen_subcommand_from run" -s w -l workdir -x -d 'start in DIR'
 complete -c cbuild -n "__fish_seen_subcommand_from parse" -l format -x -a "json sexp" -d 'print the tree: json or sexp'
+complete -c cbuild -n "__fish_seen_subcommand_from fmt" -l check -d 'name the files that would change, and fail if there are any'
+complete -c cbuild -n "__fish_seen_subcommand_from fmt" -s w -l write -d 'write the result back to the file'
+complete -c cbuild -n "__fish_seen_subcommand_from flatten" -s f -l file -r -F -d 'the Buildfile ("-" is standard input)'
