@@ -28,8 +28,8 @@ const struct cb_command *cb_command_find(const char *name);
 int cb_command_main(int argc, char **argv);
 
 /* Tables of the commands that have options; each is defined beside its command. */
-extern const struct cb_opt cb_build_options[], cb_graph_options[], cb_run_options[], cb_parse_options[],
-	cb_fmt_options[], cb_flatten_options[];
+extern const struct cb_opt cb_graph_options[], cb_run_options[], cb_parse_options[], cb_fmt_options[],
+	cb_flatten_options[];
 
 int cb_cmd_build(int argc, char **argv);
 int cb_cmd_graph(int argc, char **argv);

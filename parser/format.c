@@ -35,6 +35,12 @@ static bool is_space(int c)
 	return c == ' ' || c == '\t';
 }
 
+/* What is kept or compared as it was written. */
+static bool is_stored(const struct cb_node *node)
+{
+	return node->kw == CB_KW_ONBUILD || node->kw == CB_KW_UNKNOWN;
+}
+
 /* ---- lines ------------------------------------------------------------------------------------------------------ */
 
 static int split_lines(struct formatter *f, const char *data, size_t len, struct cb_err **err)
@@ -209,7 +215,7 @@ static void indent_node(struct formatter *f, const struct cb_node *node)
 		if (width >= 0)
 			f->indent[node->map->v[i].line - 1] = INDENT + width - least;
 	}
-	if (node->kw != CB_KW_ONBUILD && node->kw != CB_KW_UNKNOWN)
+	if (!is_stored(node))
 		indent_comments(f, node, last_line(node));
 }
 
@@ -220,7 +226,7 @@ static void add_first_line(struct formatter *f, const struct cb_node *node)
 {
 	const struct cb_phys_line *line = &f->lines[node->line - 1];
 	size_t len = strlen(node->word), column = node->col - 1;
-	struct cb_span text = node->kw == CB_KW_ONBUILD ? line->text : cut_end(line->text), rest;
+	struct cb_span text = is_stored(node) ? line->text : cut_end(line->text), rest;
 	const struct cb_text *as = node->kw == CB_KW_FROM && node->args.n == 3 ? &node->args.v[1] : NULL;
 	size_t start;
 
@@ -247,7 +253,6 @@ static void add_first_line(struct formatter *f, const struct cb_node *node)
 static void add_node(struct formatter *f, const struct cb_node *node)
 {
 	unsigned int last = last_line(node);
-	bool keep_last = node->kw == CB_KW_ONBUILD;
 
 	begin(f);
 	indent_node(f, node);
@@ -255,7 +260,7 @@ static void add_node(struct formatter *f, const struct cb_node *node)
 	for (unsigned int i = node->line + 1; i <= last; i++) {
 		const struct cb_phys_line *line = &f->lines[i - 1];
 
-		if (i == last && keep_last) {
+		if (i == last && is_stored(node)) {
 			cb_buf_add(&f->out, line->text.p, cb_span_len(line->text));
 			add_eol(f, line);
 		} else {

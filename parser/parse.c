@@ -275,6 +275,7 @@ static int read_lines(struct reader *rd, const struct cb_directives *own, unsign
 			r = add_node(rd, err);
 		if (r < 0)
 			break;
+		assert(rd->nodes);
 		node = rd->nodes[rd->n_nodes - 1];
 		if (node->kw != CB_KW_INCLUDE || !rd->includer)
 			continue;
@@ -310,6 +311,7 @@ static int read_source(
 		cb_directive_after_shebang(rd->file->arena, lexer.src.rest, own);
 	r = read_lines(rd, own, base, err);
 	cb_lexer_done(&lexer);
+	rd->lexer = NULL;
 	return r;
 }
 
@@ -369,9 +371,10 @@ int cb_parse_nodes(const char *data, size_t len, struct cb_buildfile **ret, stru
 	assert(ret);
 
 	r = read_nodes(data, len, NULL, &file, err);
-	if (r == 0)
-		*ret = CB_TAKE_PTR(file);
-	return r;
+	if (r < 0)
+		return r;
+	*ret = CB_TAKE_PTR(file);
+	return 0;
 }
 
 struct cb_buildfile *cb_buildfile_free(struct cb_buildfile *file)
