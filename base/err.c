@@ -91,6 +91,13 @@ int cb_err_wrap(struct cb_err **err, int code, const char *fmt, ...)
 	free(text);
 	free((*err)->msg);
 	(*err)->msg = joined;
+	return cb_err_recode(err, code);
+}
+
+int cb_err_recode(struct cb_err **err, int code)
+{
+	if (err && *err && code < 0)
+		(*err)->code = (enum cb_code)code;
 	return code;
 }
 

@@ -49,8 +49,10 @@ int cb_err_at(struct cb_err **err, enum cb_code code, unsigned int line, unsigne
 	CB_PRINTF(5, 6);
 /** "<text>: <strerror>". The code follows @errnum: NOT_FOUND for ENOENT, NO_SPACE, DENIED for EACCES/EPERM, else IO. */
 int cb_err_errno(struct cb_err **err, int errnum, const char *fmt, ...) CB_PRINTF(3, 4);
-/** Puts "<text>: " before the message of *err. Returns @code, for `return cb_err_wrap(err, r, ...)`. */
+/** Puts "<text>: " before the message of *err, gives it @code and returns that: `return cb_err_wrap(err, r, ...)`. */
 int cb_err_wrap(struct cb_err **err, int code, const char *fmt, ...) CB_PRINTF(3, 4);
+/** Gives *err another code, which says more about the cause than its own. Returns @code. */
+int cb_err_recode(struct cb_err **err, int code);
 /** Gives *err a place unless it has one. Returns @code. */
 int cb_err_locate(struct cb_err **err, int code, unsigned int line, unsigned int col, unsigned int end_line);
 /** Sets the hint (replacing an earlier one). Returns @code. */

@@ -56,6 +56,8 @@ int cb_fd_read_all(int fd, size_t max, const char *what, struct cb_buf *out, str
 		n = read(fd, out->data + out->len, room);
 		if (n < 0 && errno == EINTR)
 			continue;
+		if (n < 0 && errno == EISDIR)
+			return cb_err_set(err, CB_ERR_INPUT, "%s is a directory, not a file", what);
 		if (n < 0)
 			return cb_err_errno(err, errno, "read %s", what);
 		if (!n)

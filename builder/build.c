@@ -350,6 +350,9 @@ static int build_open(struct cb_build *build, struct cb_err **err)
 	raise_file_limit();
 	r = cb_store_open(
 		settings->root, cb_runtime_trusted_xattrs() ? CB_STORE_TRUSTED : CB_STORE_USER, &build->store, err);
+	/* Whatever is wrong with the store, it is not the Buildfile's fault. */
+	if (r < 0)
+		return cb_err_recode(err, CB_ERR_IO);
 	if (r == 0)
 		r = open_runtime(build, err);
 	if (r == 0)
@@ -395,8 +398,6 @@ static void free_plan(struct cb_build *build)
 		return;
 	for (size_t i = 0; i < plan->graph.n; i++)
 		free(plan->graph.v[i]->result);
-	for (size_t i = 0; i < plan->n_bases; i++)
-		cb_image_free(plan->bases[i]->image);
 	cb_plan_free(plan);
 }
 
@@ -435,8 +436,8 @@ static int platforms(const struct cb_settings *settings, struct cb_plan_options 
 	options->target = options->build;
 	if (settings->platforms.n > 1)
 		return cb_err_set(err, CB_ERR_UNSUPPORTED, "more than one --platform is not supported yet");
-	if (settings->platforms.n == 1)
-		return cb_platform_parse(settings->platforms.v[0], &options->target, err);
+	if (settings->platforms.n == 1 && cb_platform_parse(settings->platforms.v[0], &options->target, err) < 0)
+		return cb_err_wrap(err, CB_ERR_USAGE, "--platform");
 	return 0;
 }
 

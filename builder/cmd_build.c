@@ -1,13 +1,16 @@
 /* cbuild build: the settings' build from the Buildfile to its outputs. */
 #include <assert.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/path.h"
 #include "builder/build.h"
 #include "builder/command.h"
 #include "builder/commit.h"
@@ -50,6 +53,21 @@ static int add_output(
 	return cb_output_check(request, err);
 }
 
+/* A build should not take an hour to find that its last file cannot be written. */
+static int check_file(const char *option, const char *path, struct cb_err **err)
+{
+	cleanup_free char *dir = path ? cb_path_dir(path) : NULL;
+	struct stat st;
+
+	if (!path)
+		return 0;
+	if (stat(dir, &st) < 0 || !S_ISDIR(st.st_mode))
+		return cb_err_set(err, CB_ERR_INPUT, "--%s %s: directory %s does not exist", option, path, dir);
+	if (stat(path, &st) == 0 && S_ISDIR(st.st_mode))
+		return cb_err_set(err, CB_ERR_INPUT, "--%s %s is a directory", option, path);
+	return 0;
+}
+
 static int make_outputs(const struct cb_settings *settings, struct outputs *outputs, struct cb_err **err)
 {
 	int r = 0;
@@ -60,6 +78,10 @@ static int make_outputs(const struct cb_settings *settings, struct outputs *outp
 		r = add_output(outputs, &settings->outputs[i], &settings->tags, err);
 	if (r == 0 && !settings->n_outputs)
 		r = add_output(outputs, NULL, &settings->tags, err);
+	if (r == 0)
+		r = check_file("iidfile", settings->iidfile, err);
+	if (r == 0)
+		r = check_file("metadata-file", settings->metadata_file, err);
 	if (settings->iidfile || settings->quiet || settings->metadata_file)
 		outputs->needs |= CB_OUTPUT_LAYERS;
 	return r;
@@ -130,8 +152,8 @@ static int write_outputs(struct cb_build *build, const struct outputs *outputs, 
 		r = cb_output_iidfile(settings->iidfile, result, err);
 	if (r >= 0 && settings->metadata_file)
 		r = cb_output_metadata_file(settings->metadata_file, meta, err);
-	if (r >= 0 && settings->quiet)
-		printf("%s\n", result->config_digest.text);
+	if (r >= 0 && settings->quiet && (printf("%s\n", result->config_digest.text) < 0 || fflush(stdout) < 0))
+		r = cb_err_errno(err, errno, "write standard output");
 	return r < 0 ? r : 0;
 }
 
@@ -170,6 +192,9 @@ static int conclude(struct cb_build *build, int code, struct cb_err *err)
 		return 128 + build->signal;
 	if (code >= 0)
 		return CB_EXIT_OK;
+	if (build->failed && code == CB_ERR_NO_SPACE && err && !err->hint)
+		cb_err_hint(&err, code, "make room in the store %s, or name another one with --root",
+			build->settings->root);
 	if (build->failed && build->failed->name && code == CB_ERR_STEP) {
 		cb_progress_tail(build->progress, build->shown[build->failed->id], &tail);
 		step.name = build->failed->name;

@@ -27,7 +27,8 @@ static int set_format(void *arg, int id, const char *value, struct cb_err **err)
 			return 0;
 		}
 	}
-	return cb_err_set(err, CB_ERR_USAGE, "--format: unknown format \"%s\"", value);
+	cb_err_set(err, CB_ERR_USAGE, "--format: unknown format \"%s\"", value);
+	return cb_err_hint(err, CB_ERR_USAGE, "the formats are text, dot and json");
 }
 
 static int make_plan(const struct cb_settings *settings, const struct cb_buildfile *file, struct cb_contexts *contexts,

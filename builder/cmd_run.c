@@ -180,6 +180,8 @@ static int open_image(struct container *c, const struct request *request, struct
 	cb_platform_host(&platform);
 	r = cb_store_open(request->root, flavour, &c->store, err);
 	if (r < 0)
+		return cb_err_recode(err, CB_ERR_IO);
+	if (r < 0)
 		return r;
 	/* The helper process of the runtime must be forked before pulling starts threads. */
 	r = cb_runtime_open(

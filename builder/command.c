@@ -1,5 +1,6 @@
 #include "builder/command.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -54,11 +55,26 @@ static int check_typo(const char *arg, struct cb_err **err)
 	return cb_err_hint(err, CB_ERR_USAGE, "did you mean cbuild %s?", near);
 }
 
+/*
+ * A descriptor that was closed for us must not become the store's database, with the result printed into it: something
+ * stands in that fails as a closed one does. What goes to standard error may be lost.
+ */
+static void hold_standard_descriptors(void)
+{
+	static const int flags[] = { O_WRONLY, O_RDONLY, O_RDWR };
+
+	for (int fd = 0; fd < (int)ARRAY_SIZE(flags); fd++) {
+		if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", flags[fd]) != fd)
+			_exit(CB_EXIT_ENVIRONMENT);
+	}
+}
+
 int cb_command_main(int argc, char **argv)
 {
 	cleanup_err struct cb_err *err = NULL;
 	const struct cb_command *command;
 
+	hold_standard_descriptors();
 	/* A closed pipe is an error to report, not a death in the middle of a build. */
 	signal(SIGPIPE, SIG_IGN);
 	if (argc < 2) {

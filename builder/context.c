@@ -36,10 +36,13 @@ static int find_default(const struct cb_settings *settings, char **ret, struct c
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		cleanup_free char *path = cb_xasprintf("%s/%s", settings->context, names[i]);
 
-		if (stat(path, &st) == 0) {
-			*ret = CB_TAKE_PTR(path);
-			return 0;
-		}
+		if (stat(path, &st) < 0)
+			continue;
+		/* Reading a fifo that nobody writes would never end. */
+		if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode))
+			return cb_err_set(err, CB_ERR_INPUT, "%s is not a regular file", path);
+		*ret = CB_TAKE_PTR(path);
+		return 0;
 	}
 	cb_err_set(err, CB_ERR_NOT_FOUND, "no Buildfile, Dockerfile or Containerfile in %s", settings->context);
 	return cb_err_hint(err, CB_ERR_NOT_FOUND, "name the file with -f");
@@ -254,6 +257,10 @@ int cb_context_open(struct cb_context *context, struct cb_store *store, struct c
 	if (context->tree)
 		return 0;
 	dirfd = open(context->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (dirfd < 0 && errno == ENOTDIR)
+		return cb_err_set(err, CB_ERR_INPUT, "context %s is not a directory", context->path);
+	if (dirfd < 0 && context->name)
+		return cb_err_errno(err, errno, "build context %s in %s", context->name, context->path);
 	if (dirfd < 0)
 		return cb_err_errno(err, errno, "context %s", context->path);
 	r = read_ignore(context, dirfd, err);

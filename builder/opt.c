@@ -59,7 +59,7 @@ static int unknown_long(const struct cb_opt_parser *parser, const char *name, si
 		}
 	}
 	near = cb_str_nearest(text, candidates, n);
-	cb_err_set(err, CB_ERR_USAGE, "unknown option --%s", text);
+	cb_err_set(err, CB_ERR_USAGE, "unknown option --%.100s", text);
 	return near ? cb_err_hint(err, CB_ERR_USAGE, "did you mean --%s?", near) : CB_ERR_USAGE;
 }
 
@@ -122,7 +122,7 @@ int cb_opt_next(
 	}
 	opt = find_letter(parser, arg[1]);
 	if (!opt || (opt->kind == CB_OPT_FLAG && arg[2]))
-		return cb_err_set(err, CB_ERR_USAGE, "unknown option %s", arg);
+		return cb_err_set(err, CB_ERR_USAGE, "unknown option %.100s", arg);
 	*ret_opt = opt;
 	shown[1] = arg[1];
 	value = arg[2] ? arg + 2 + (arg[2] == '=') : NULL;

@@ -31,6 +31,8 @@ int cb_output_file_open(const char *dest, struct cb_output_file *ret, struct cb_
 
 int cb_output_file_close(struct cb_output_file *file, int r, struct cb_err **err)
 {
+	if (r < 0)
+		cb_err_wrap(err, r, "output %s", file->fd == STDOUT_FILENO ? "to standard output" : file->dest);
 	if (file->tmp) {
 		if (r == 0)
 			r = cb_atomic_commit(AT_FDCWD, file->fd, file->tmp, file->dest, err);

@@ -66,6 +66,9 @@ int cb_output_image(const struct cb_output_request *request, const struct cb_res
 		cleanup_free char *line = cb_xasprintf("naming to %s", request->names.v[i]);
 
 		r = cb_tag_set(result->store, request->names.v[i], &desc, err);
+		/* The store is at fault, not the Buildfile. */
+		if (r == CB_ERR_CORRUPT)
+			r = cb_err_recode(err, CB_ERR_IO);
 		if (r < 0)
 			return r;
 		cb_output_status(progress, line, 1, 1);

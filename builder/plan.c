@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "builder/planner.h"
+#include "layers/pull.h"
 
 static bool has_implicit_source(const struct cb_planner *p)
 {
@@ -86,6 +87,8 @@ struct cb_plan *cb_plan_free(struct cb_plan *plan)
 		return NULL;
 	planner_free(plan->planner);
 	cb_imagestate_free(plan->image);
+	for (size_t i = 0; i < plan->n_bases; i++)
+		cb_image_free(plan->bases[i]->image);
 	cb_graph_done(&plan->graph);
 	cb_chain_set_free(plan->chains);
 	free(plan->bases);

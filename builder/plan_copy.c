@@ -114,6 +114,16 @@ static void history(const struct plan_step *step, const struct operands *o)
 }
 
 /* The SELECT of the sources, or NULL when there are only here-documents. */
+/* Texts of triggers go with the plan, those of the Buildfile later. */
+static const struct cb_text *places_of(struct cb_planner *p, const struct cb_copy *copy)
+{
+	struct cb_text *places = cb_arena_alloc(p->plan->graph.arena, (copy->sources.n + 1) * sizeof(*places));
+
+	for (size_t i = 0; i < copy->sources.n; i++)
+		places[i] = (struct cb_text){ .line = copy->sources.v[i].line, .col = copy->sources.v[i].col };
+	return places;
+}
+
 static int select_sources(struct cb_planner *p, const struct plan_step *step, const struct cb_op_copy *op,
 	struct cb_vertex **ret, struct cb_err **err)
 {
@@ -131,7 +141,9 @@ static int select_sources(struct cb_planner *p, const struct plan_step *step, co
 			return r;
 	}
 	select = cb_arena_alloc(p->plan->graph.arena, sizeof(*select));
-	*select = (struct cb_op_select){ .sources = op->sources, .excludes = op->excludes, .parents = op->parents };
+	*select = (struct cb_op_select){
+		.sources = op->sources, .excludes = op->excludes, .parents = op->parents, .places = places_of(p, copy)
+	};
 	*ret = plan_select(p, step, plan_source(p, &from), select);
 	return 0;
 }

@@ -69,8 +69,8 @@ int plan_find_from(struct cb_planner *p, struct stage_plan *at, const char *name
 		return from_named(p, named, &p->opts.target, line, col, ret, err);
 	if (numbers && cb_num_u32(name, &index)) {
 		if (index >= p->n_stages)
-			return cb_err_at(err, CB_ERR_INPUT, line, col, "invalid stage index %u: there are %zu stages",
-				index, p->n_stages);
+			return cb_err_at(err, CB_ERR_INPUT, line, col,
+				"invalid stage index %u: the last stage of the file is %zu", index, p->n_stages - 1);
 		stage = p->stages[index].stage;
 	} else {
 		stage = cb_buildfile_stage(p->opts.file, name);
@@ -90,6 +90,12 @@ int plan_find_from(struct cb_planner *p, struct stage_plan *at, const char *name
 
 /* ---- bases of stages ------------------------------------------------------------------------------------------ */
 
+static int hint_value(struct cb_err **err)
+{
+	return cb_err_hint(err, CB_ERR_INPUT,
+		"an ARG before the first FROM gives it a value: ARG NAME=VALUE, or --build-arg NAME=VALUE");
+}
+
 static int stage_platform(struct cb_planner *p, struct stage_plan *sp, struct cb_err **err)
 {
 	const struct cb_text text = sp->stage->platform;
@@ -102,9 +108,10 @@ static int stage_platform(struct cb_planner *p, struct stage_plan *sp, struct cb
 	r = cb_globals_expand(&p->globals, text, &value, err);
 	if (r < 0)
 		return r;
-	if (!*value)
-		return cb_err_at(
-			err, CB_ERR_INPUT, text.line, text.col, "empty platform value from expression %s", text.s);
+	if (!*value) {
+		cb_err_at(err, CB_ERR_INPUT, text.line, text.col, "empty platform value from expression %s", text.s);
+		return hint_value(err);
+	}
 	r = cb_platform_parse(value, &sp->platform, err);
 	return r < 0 ? cb_err_locate(err, r, text.line, text.col, text.line) : 0;
 }
@@ -119,8 +126,10 @@ static int stage_base(struct cb_planner *p, struct stage_plan *sp, struct cb_map
 
 	if (r < 0)
 		return r;
-	if (!*name)
-		return cb_err_at(err, CB_ERR_INPUT, text.line, text.col, "base name (%s) should not be blank", text.s);
+	if (!*name) {
+		cb_err_at(err, CB_ERR_INPUT, text.line, text.col, "base name (%s) should not be blank", text.s);
+		return hint_value(err);
+	}
 	if (cb_str_eq(name, "scratch")) {
 		sp->base.kind = FROM_SCRATCH;
 		return 0;
@@ -144,6 +153,7 @@ static int find_target(struct cb_planner *p, struct cb_err **err)
 	const char *name = p->opts.settings->target;
 	const struct cb_stage *stage;
 	cleanup_strv struct cb_strv names = { 0 };
+	cleanup_free char *all = NULL;
 	const char *near;
 
 	if (!name) {
@@ -160,7 +170,10 @@ static int find_target(struct cb_planner *p, struct cb_err **err)
 			cb_strv_add(&names, p->stages[i].stage->name);
 	near = cb_str_nearest(name, (const char *const *)names.v, names.n);
 	cb_err_set(err, CB_ERR_INPUT, "target stage \"%s\" could not be found", name);
-	return near ? cb_err_hint(err, CB_ERR_INPUT, "did you mean %s?", near) : CB_ERR_INPUT;
+	if (near)
+		return cb_err_hint(err, CB_ERR_INPUT, "did you mean %s?", near);
+	all = cb_strv_join(&names, ", ");
+	return names.n ? cb_err_hint(err, CB_ERR_INPUT, "the stages are: %s", all) : CB_ERR_INPUT;
 }
 
 /* ---- reachability --------------------------------------------------------------------------------------------- */

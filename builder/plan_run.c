@@ -80,6 +80,9 @@ static int add_mount(struct cb_planner *p, const struct plan_step *step, const s
 		return cb_err_locate(err, r, spec->text.line, spec->text.col, spec->text.line);
 	p->mounts = cb_xreallocarray(p->mounts, p->n_mounts + 1, sizeof(struct cb_mount *));
 	p->mounts[p->n_mounts++] = mount;
+	/* Without a target a mount hides the working directory; secrets and agents have targets of their own. */
+	if (!mount->target && mount->type != CB_MOUNT_SECRET && mount->type != CB_MOUNT_SSH)
+		mount->target = cb_xstrdup(".");
 	if (mount->target) {
 		char *absolute = *mount->target == '/' ? cb_path_abs(mount->target) : cb_path_join(cwd, mount->target);
 
@@ -87,9 +90,10 @@ static int add_mount(struct cb_planner *p, const struct plan_step *step, const s
 			out->cache_name = cache_name(p, mount);
 		free(mount->target);
 		mount->target = absolute;
-		if (cb_str_eq(absolute, "/"))
-			return cb_err_at(
-				err, CB_ERR_INPUT, spec->text.line, spec->text.col, "invalid mount target \"/\"");
+		if (cb_str_eq(absolute, "/")) {
+			cb_err_at(err, CB_ERR_INPUT, spec->text.line, spec->text.col, "invalid mount target \"/\"");
+			return cb_err_hint(err, CB_ERR_INPUT, "name a directory or file with target=PATH");
+		}
 	}
 	out->mount = mount;
 	mounts->n++;

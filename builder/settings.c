@@ -375,7 +375,10 @@ static int set_context(struct cb_settings *settings, const char *value, struct c
 	if (settings->context)
 		return cb_err_set(
 			err, CB_ERR_USAGE, "one context, please: \"%s\" and \"%s\" are two", settings->context, value);
-	return set_string(&settings->context, "context", value, err);
+	if (!*value)
+		return cb_err_set(err, CB_ERR_USAGE, "the context is an empty text");
+	settings->context = cb_xstrdup(value);
+	return 0;
 }
 
 int cb_settings_finish(struct cb_settings *settings, char *const *envp, struct cb_err **err)

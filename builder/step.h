@@ -31,7 +31,7 @@ struct cb_words {
 struct cb_base {
 	const char *name; /* normalised reference, or "oci-layout://…" */
 	struct cb_platform platform;
-	struct cb_image *image;       /* NULL when it was not resolved (cbuild graph) */
+	struct cb_image *image;       /* the plan's; NULL when it was not resolved (cbuild graph) */
 	const struct cb_chain *chain; /* of its layers; NULL for none */
 	struct cb_vertex *vertex;
 	unsigned int line, col; /* of the first instruction that named it */
@@ -50,6 +50,7 @@ struct cb_op_select {
 	struct cb_words sources;  /* patterns as written */
 	struct cb_words excludes; /* of --exclude */
 	bool parents, literal;
+	const struct cb_text *places; /* of the sources in the Buildfile, for messages; or NULL */
 };
 
 /** A here-document, expanded. */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "base/path.h"
 #include "builder/build.h"
 #include "builder/context.h"
 #include "builder/step_add.h"
@@ -59,29 +60,60 @@ static void selection_done(struct selection *s)
 	cb_ignore_free(s->ignore);
 }
 
-static int select_files(struct cb_build *build, const struct cb_vertex *source, const struct cb_words *sources,
-	const struct cb_words *excludes, bool parents, bool literal, struct selection *s, struct cb_err **err)
+/* Says where a source was looked for, and why it may not be there although it is. */
+static void explain_missing(const struct cb_vertex *source, struct cb_tree *tree, const char *path, struct cb_err **err)
 {
-	struct cb_match_spec spec = { .match = cb_pattern_match, .parents = parents, .literal = literal };
+	const struct cb_context *context = source && source->kind == CB_VERTEX_CONTEXT
+						   ? ((const struct cb_op_context *)source->op)->context
+						   : NULL;
+	cleanup_free char *clean = cb_path_abs(path), *found = NULL;
+
+	if (!context) {
+		cb_err_set(err, CB_ERR_NOT_FOUND, "\"%s\": not found in the stage or image it is taken from", clean);
+		return;
+	}
+	cb_err_set(err, CB_ERR_NOT_FOUND, "\"%s\": not found in the build context %s", clean,
+		context->name ? context->name : context->path);
+	if (context->ignore && cb_ignore_match(context->ignore, clean + 1, false) != CB_IGNORE_KEEP)
+		cb_err_hint(err, CB_ERR_NOT_FOUND, "it is excluded by .dockerignore");
+	else if (cb_str_starts(path, "../"))
+		cb_err_hint(err, CB_ERR_NOT_FOUND, "nothing above the context can be copied: \"..\" ends at its top");
+	else if (cb_tree_resolve(tree, clean, CB_TREE_NOFOLLOW, &found, NULL) == 0)
+		cb_err_hint(err, CB_ERR_NOT_FOUND, "it is a link to something that is not in the context");
+}
+
+/* The files that the vertex @select stands for. */
+static int select_files(
+	struct cb_build *build, const struct cb_vertex *select, struct selection *s, struct cb_err **err)
+{
+	const struct cb_op_select *op = select->op;
+	const struct cb_vertex *source = input_of(select, CB_INPUT_SOURCE);
+	struct cb_match_spec spec = { .match = cb_pattern_match, .parents = op->parents, .literal = op->literal };
 	int r = cb_build_source_tree(build, source, &s->tree, err);
 
 	if (r < 0)
 		return r;
-	if (excludes->n) {
+	if (op->excludes.n) {
 		cleanup_strv struct cb_strv patterns = { 0 };
 
-		for (size_t i = 0; i < excludes->n; i++)
-			cb_strv_add(&patterns, excludes->v[i]);
+		for (size_t i = 0; i < op->excludes.n; i++)
+			cb_strv_add(&patterns, op->excludes.v[i]);
 		r = cb_ignore_new(&patterns, &s->ignore, err);
+		if (r < 0 && err && *err)
+			(*err)->line = 0; /* it counts patterns */
 		if (r < 0)
 			return cb_err_wrap(err, r, "--exclude");
 		s->filter = (struct cb_path_filter){ excluded, s->ignore };
 	}
 	spec.tree = s->tree;
-	for (size_t i = 0; i < sources->n; i++) {
-		r = cb_sources_add(&s->sources, &spec, sources->v[i], err);
+	for (size_t i = 0; i < op->sources.n; i++) {
+		const struct cb_text *at = op->places && !select->file ? &op->places[i] : NULL;
+
+		r = cb_sources_add(&s->sources, &spec, op->sources.v[i], err);
+		if (r == CB_ERR_NOT_FOUND)
+			explain_missing(source, s->tree, op->sources.v[i], err);
 		if (r < 0)
-			return r == CB_ERR_NOT_FOUND ? cb_err_wrap(err, r, "failed to calculate checksum") : r;
+			return at ? cb_err_locate(err, r, at->line, at->col, at->line) : r;
 	}
 	return 0;
 }
@@ -89,14 +121,12 @@ static int select_files(struct cb_build *build, const struct cb_vertex *source, 
 int cb_step_select(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err)
 {
 	__attribute__((cleanup(selection_done))) struct selection s = { 0 };
-	const struct cb_op_select *op = vertex->op;
-	const struct cb_vertex *source = input_of(vertex, CB_INPUT_SOURCE);
 	struct cb_content_result content;
-	struct cb_content_spec spec = { .index = index_of(source),
+	struct cb_content_spec spec = { .index = index_of(input_of(vertex, CB_INPUT_SOURCE)),
 		.pool = build->scheduler.pools[CB_LANE_CPU],
 		.cancel = build->scheduler.cancel };
 	struct cb_step_result *result;
-	int r = select_files(build, source, &op->sources, &op->excludes, op->parents, op->literal, &s, err);
+	int r = select_files(build, vertex, &s, err);
 
 	if (r < 0)
 		return r;
@@ -161,9 +191,7 @@ int cb_step_copy(struct cb_build *build, struct cb_vertex *vertex, struct cb_sna
 	int r = 0;
 
 	if (select) {
-		const struct cb_op_select *what = select->op;
-
-		r = select_files(build, source, &what->sources, &what->excludes, what->parents, what->literal, &s, err);
+		r = select_files(build, select, &s, err);
 		spec.src = s.tree;
 		spec.sources = &s.sources;
 		spec.exclude = s.ignore ? &s.filter : NULL;

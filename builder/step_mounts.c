@@ -168,8 +168,10 @@ static int make_secret(struct cb_build *build, const struct cb_mount *m, struct 
 	const struct cb_secret_spec *secret = find_secret(build, id);
 	int r;
 
-	if (!secret && m->required)
-		return cb_err_set(err, CB_ERR_NOT_FOUND, "secret %s: not found", id);
+	if (!secret && m->required) {
+		cb_err_set(err, CB_ERR_NOT_FOUND, "secret %s: not found", id);
+		return cb_err_hint(err, CB_ERR_NOT_FOUND, "give it with --secret id=%s,src=FILE or env=NAME", id);
+	}
 	if (secret) {
 		r = read_secret(secret, &hold->data, err);
 		if (r < 0)

@@ -54,7 +54,10 @@ static int find_user(struct run *run, struct cb_err **err)
 		r = cb_tree_read_file(run->tree, "/etc/group", CB_USER_FILE_MAX, &group, err);
 	if (r < 0)
 		return r;
-	return cb_user_resolve(run->op->user, passwd.data, passwd.len, group.data, group.len, &run->user, err);
+	r = cb_user_resolve(run->op->user, passwd.data, passwd.len, group.data, group.len, &run->user, err);
+	if (r < 0)
+		cb_err_hint(err, r, "USER names who runs this: create it before, or use numbers");
+	return r;
 }
 
 static void make_env(struct run *run)

@@ -54,7 +54,7 @@ static int check_kind(const json_t *doc, bool *ret_docker, struct cb_err **err)
 	if (r < 0)
 		return r;
 	if (version == 1)
-		return cb_err_set(err, CB_ERR_UNSUPPORTED,
+		return cb_err_set(err, CB_ERR_INPUT,
 			"manifest has Docker schema 1, which is no longer supported: push the image again with a current tool");
 	if (version != 2)
 		return cb_err_set(err, CB_ERR_CORRUPT, "manifest has no schemaVersion 2");

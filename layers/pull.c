@@ -115,8 +115,8 @@ static int find_manifest(const struct cb_pull_source *src, const struct cb_platf
 			cleanup_free char *have = cb_index_platforms(index);
 
 			cb_platform_format(platform, want);
-			return cb_err_set(
-				err, CB_ERR_NOT_FOUND, "no match for platform %s (there are: %s)", want, have);
+			return cb_err_set(err, CB_ERR_NOT_FOUND, "no match for platform %s (there are: %s)", want,
+				*have ? have : "none");
 		}
 		cb_descriptor_done(&at);
 		at = (struct cb_descriptor){ 0 };
@@ -241,6 +241,8 @@ static int resolve_remote(const struct cb_pull_source *src, const char *name, co
 	int r;
 
 	r = cb_registry_resolve(src->puller->registry, src->ref, src->cancel, &desc, err);
+	if (r == CB_ERR_NOT_FOUND)
+		return cb_err_hint(err, r, "check name and tag; some registries say so of private images too");
 	if (r < 0)
 		return r;
 	r = read_image(src, &desc, platform, ret, err);

@@ -58,7 +58,10 @@ static int stop_at_first(void *ctx, const char *name, struct cb_err **err)
 	return strcmp(name, "lost+found") != 0;
 }
 
-/* A directory is ours when it is empty or has the lock directory, which is made first. */
+/*
+ * A directory is ours when it is empty or has the lock directory, which is made first. It is looked for once more after
+ * the directory was found not to be empty: another process may be making the store at this moment.
+ */
 static int check_root(struct cb_store *store, struct cb_err **err)
 {
 	int r;
@@ -66,8 +69,12 @@ static int check_root(struct cb_store *store, struct cb_err **err)
 	if (faccessat(store->dirfd, "locks", F_OK, 0) == 0)
 		return 0;
 	r = cb_store_each_name(store->dirfd, ".", stop_at_first, NULL, err);
-	if (r > 0)
-		return cb_err_set(err, CB_ERR_INPUT, "%s is not empty and not a store of cbuild", store->path);
+	if (r > 0 && faccessat(store->dirfd, "locks", F_OK, 0) == 0)
+		return 0;
+	if (r > 0) {
+		cb_err_set(err, CB_ERR_INPUT, "%s is not empty and not a store of cbuild", store->path);
+		return cb_err_hint(err, CB_ERR_INPUT, "name another directory with --root or CBUILD_ROOT");
+	}
 	return r;
 }
 

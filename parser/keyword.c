@@ -57,5 +57,9 @@ int cb_keyword_unknown(struct cb_err **err, int code, const char *word)
 
 	for (enum cb_keyword kw = CB_KW_UNKNOWN + 1; kw < CB_KW_MAX_; kw++)
 		candidates[n++] = words[kw].upper;
-	return cb_diag_did_you_mean(err, code, "", word, candidates, n);
+	cb_diag_did_you_mean(err, code, "", word, candidates, n);
+	if (err && *err && !(*err)->hint)
+		cb_err_hint(
+			err, code, "if it goes on with the instruction above, each line but the last must end in \\");
+	return code;
 }

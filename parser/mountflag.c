@@ -174,7 +174,7 @@ int cb_mount_spec_parse(struct cb_arena *arena, struct cb_text text, struct cb_m
 /* A mount while its fields are read. */
 struct resolver {
 	struct cb_mount *mount;
-	bool ro_given, sharing_given;
+	bool type_given, ro_given, sharing_given;
 	struct cb_err **err;
 };
 
@@ -188,7 +188,7 @@ static int not_for_type(struct resolver *rs, const struct cb_mount_field *field)
 {
 	cb_err_at(rs->err, CB_ERR_INPUT, field->value.line, field->value.col,
 		"mount field \"%.100s\" is not allowed for type \"%s\"", field->word, types[rs->mount->type]);
-	return cb_err_hint(rs->err, CB_ERR_INPUT, "type= must stand before it");
+	return rs->type_given ? CB_ERR_INPUT : cb_err_hint(rs->err, CB_ERR_INPUT, "type= must stand before it");
 }
 
 bool cb_mount_bool(const char *s, bool *ret)
@@ -253,6 +253,7 @@ static int apply_field(struct resolver *rs, const struct cb_mount_field *field, 
 		r = set_choice(rs, field, value, "mount type", types, ARRAY_SIZE(types), &choice);
 		if (r == 0)
 			m->type = (enum cb_mount_type)choice;
+		rs->type_given = true;
 		return r;
 	case CB_MOUNT_KEY_FROM:
 		set_text(&m->from, value);

@@ -175,8 +175,10 @@ static int new_file(struct cb_sandbox *sb, const struct cb_sandbox_mount *m, siz
 		fchmod(fd, m->mode) < 0)
 		return -1;
 	cleanup_close int clone = cb_sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE);
-	struct mount_attr set = { .attr_set = (m->readonly ? MOUNT_ATTR_RDONLY : 0) };
-	if (clone < 0 || (set.attr_set && cb_sys_mount_setattr(clone, "", AT_EMPTY_PATH, &set) < 0))
+	/* Only what has the mode of a program may be executed. */
+	struct mount_attr set = { .attr_set = (m->readonly ? MOUNT_ATTR_RDONLY : 0),
+		.attr_clr = (m->mode & 0111 ? MOUNT_ATTR_NOEXEC : 0) };
+	if (clone < 0 || ((set.attr_set || set.attr_clr) && cb_sys_mount_setattr(clone, "", AT_EMPTY_PATH, &set) < 0))
 		return -1;
 	return CB_TAKE_FD(clone);
 }

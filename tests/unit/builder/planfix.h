@@ -67,8 +67,6 @@ static inline int planfix_init(
 
 static inline void planfix_done(struct planfix *fix)
 {
-	for (size_t i = 0; fix->plan && i < fix->plan->n_bases; i++)
-		cb_image_free(fix->plan->bases[i]->image);
 	cb_plan_free(fix->plan);
 	cb_buildfile_free(fix->file);
 	cb_contexts_free(fix->contexts);

@@ -218,7 +218,7 @@ static const struct {
 	{ "", "manifest", CB_ERR_CORRUPT },
 	{ "[]", "not a JSON object", CB_ERR_CORRUPT },
 	{ "{}", "schemaVersion", CB_ERR_CORRUPT },
-	{ "{\"schemaVersion\":1,\"fsLayers\":[]}", "schema 1", CB_ERR_UNSUPPORTED },
+	{ "{\"schemaVersion\":1,\"fsLayers\":[]}", "schema 1", CB_ERR_INPUT },
 	{ "{\"schemaVersion\":2,\"mediaType\":\"text/html\"}", "text/html", CB_ERR_CORRUPT },
 	{ "{\"schemaVersion\":2,\"mediaType\":\"" CB_MEDIA_OCI_INDEX "\",\"manifests\":[]}", "not an image manifest",
 		CB_ERR_CORRUPT },

@@ -238,7 +238,8 @@ static void triggers(void **state)
 		{ "FROM", "FROM a", "1:1: FROM isn't allowed as an ONBUILD trigger" },
 		{ "ONBUILD", "ONBUILD RUN a", "1:1: ONBUILD isn't allowed as an ONBUILD trigger" },
 		{ "MAINTAINER", "MAINTAINER a", "1:1: MAINTAINER isn't allowed as an ONBUILD trigger" },
-		{ "unknown", "FOO", "1:1: unknown instruction: \"FOO\"" },
+		{ "unknown", "FOO",
+			"1:1: unknown instruction: \"FOO\" (if it goes on with the instruction above, each line but the last must end in \\)" },
 	};
 
 	(void)state;
