@@ -27,7 +27,7 @@ const struct cb_command *cb_command_find(const char *name);
 /** Runs cbuild with the arguments of main. */
 int cb_command_main(int argc, char **argv);
 
-/* Tables of the commands that have options; each is defined beside its command. */
+/* Tables of the commands that have options of their own, each defined beside its command; build's are in settings.h. */
 extern const struct cb_opt cb_graph_options[], cb_run_options[], cb_parse_options[], cb_fmt_options[],
 	cb_flatten_options[];
 

@@ -423,7 +423,7 @@ int cb_settings_parse_extra(struct cb_settings *settings, const struct cb_settin
 			r = set_context(settings, value, err);
 		else if (opt->id == CB_OPT_HELP)
 			return 1;
-		else if (opt->id >= CB_SETTINGS_EXTRA_ID)
+		else if (extra && opt->id >= CB_SETTINGS_EXTRA_ID)
 			r = extra->set(extra->arg, opt->id, value, err);
 		else
 			r = cb_settings_set(settings, opt, value, envp, err);

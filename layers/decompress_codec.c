@@ -80,7 +80,7 @@ static int gunzip_step(
 	uInt room = (uInt)CB_MIN(len, (size_t)UINT_MAX);
 	int r;
 
-	g->s.next_in = (Bytef *)(uintptr_t)in->next;
+	g->s.next_in = (Bytef *)in->next;
 	g->s.avail_in = (uInt)in->avail;
 	g->s.next_out = buf;
 	g->s.avail_out = room;

@@ -20,7 +20,7 @@ int cb_tag_list(struct cb_store *store, struct cb_index **ret, struct cb_err **e
 	cleanup_buf struct cb_buf text = { 0 };
 	int r = cb_file_read_at(store->dirfd, "index.json", CB_INDEX_BYTES_MAX, &text, err);
 
-	if (r == 0)
+	if (r >= 0)
 		r = cb_index_parse(cb_buf_str(&text), text.len, ret, err);
 	return r < 0 ? cb_err_wrap(err, r, "index.json of the store") : 0;
 }
@@ -118,9 +118,9 @@ int cb_tag_remove(struct cb_store *store, const char *text, struct cb_err **err)
 	cleanup_free char *name = NULL;
 	int r = tag_name(text, &name, err);
 
-	if (r == 0)
+	if (r >= 0)
 		r = cb_lock_wait(store, LOCK_KEY, NULL, &lock, err);
-	if (r == 0)
+	if (r >= 0)
 		r = cb_tag_list(store, &index, err);
 	if (r < 0)
 		return r;
@@ -159,20 +159,20 @@ static bool config_starts(struct cb_store *store, const struct cb_descriptor *de
 static int find_digits(struct cb_store *store, const struct cb_index *index, const char *digits,
 	struct cb_descriptor *ret, struct cb_err **err)
 {
-	const struct cb_descriptor *found = NULL;
+	size_t found = index->n_entries;
 
 	for (size_t i = 0; i < index->n_entries; i++) {
 		const struct cb_descriptor *entry = &index->entries[i];
 
 		if (!cb_str_starts(cb_digest_hex(&entry->digest), digits) && !config_starts(store, entry, digits))
 			continue;
-		if (found && !cb_digest_equal(&found->digest, &entry->digest))
+		if (found < i && !cb_digest_equal(&index->entries[found].digest, &entry->digest))
 			return cb_err_set(err, CB_ERR_INPUT, "image id %s is ambiguous", digits);
-		found = entry;
+		found = i;
 	}
-	if (!found)
+	if (found == index->n_entries)
 		return 1;
-	cb_descriptor_copy(ret, found);
+	cb_descriptor_copy(ret, &index->entries[found]);
 	return 0;
 }
 

@@ -14,8 +14,8 @@ void cb_pax_done(struct cb_pax *pax)
 	free(pax->path);
 	free(pax->link);
 	for (size_t i = 0; i < pax->n_xattrs; i++) {
-		free((void *)(uintptr_t)pax->xattrs[i].name);
-		free((void *)(uintptr_t)pax->xattrs[i].value);
+		free((void *)pax->xattrs[i].name);
+		free((void *)pax->xattrs[i].value);
 	}
 	free(pax->xattrs);
 	free(pax->regions);
@@ -37,9 +37,9 @@ static void set_xattr(struct cb_pax *pax, const char *name, const void *value, s
 		x = &pax->xattrs[pax->n_xattrs++];
 		*x = (struct cb_tar_xattr){ cb_xstrdup(name), NULL, 0 };
 	}
-	free((void *)(uintptr_t)x->value);
+	free((void *)x->value);
 	if (!value) {
-		free((void *)(uintptr_t)x->name);
+		free((void *)x->name);
 		*x = pax->xattrs[--pax->n_xattrs];
 		return;
 	}

@@ -64,18 +64,20 @@ static int step_up(struct walk *w, struct cb_err **err)
 
 static int follow(struct walk *w, const struct cb_tree_ent *ent, struct cb_err **err)
 {
-	cleanup_free char *target = NULL, *rest = w->rest;
+	cleanup_free char *target = NULL;
+	char *rest;
 	int r = cb_tree_at_readlink(w->dir, ent, &target, err);
 
-	w->rest = NULL;
 	if (r != 0)
 		return r < 0 ? r : cb_err_set(err, CB_ERR_IO, "/%s changed while it was read", cb_buf_str(&w->at));
 	if (++w->links > CB_TREE_LINKS_MAX)
 		return cb_err_set(err, CB_ERR_INPUT, "too many levels of symbolic links");
-	if (strlen(target) + strlen(rest) > RESOLVE_BYTES_MAX)
+	if (strlen(target) + strlen(w->rest) > RESOLVE_BYTES_MAX)
 		return cb_err_set(
 			err, CB_ERR_LIMIT, "symbolic links make a path of more than %zu bytes", RESOLVE_BYTES_MAX);
-	w->rest = cb_xasprintf("%s/%s", target, rest);
+	rest = cb_xasprintf("%s/%s", target, w->rest);
+	free(w->rest);
+	w->rest = rest;
 	if (*target == '/') {
 		cb_buf_clear(&w->at);
 		set_dir(w, cb_tree_dir_ref(w->tree->root));

@@ -220,18 +220,20 @@ static int place_hardlink(struct cb_unpack *u, struct cb_unpack_entry *e, struct
 	const char *link = e->item->link + strspn(e->item->link, "/");
 	cleanup_free char *target = NULL;
 	cleanup_close int fd = -EBADF;
-	const char *name = NULL;
+	const char *name = "";
 	struct stat st;
 	int r;
 
 	r = cb_unpack_clean(link, &target, err);
-	if (r == 0 && (target[0] == '\0' || strcmp(target, e->path) == 0))
-		r = refuse(err, e, "hard link to itself or to the root");
-	if (r == 0)
-		r = open_link_dir(u, e, target, &fd, &name, err);
+	if (r < 0)
+		return r;
+	if (target[0] == '\0' || strcmp(target, e->path) == 0)
+		return refuse(err, e, "hard link to itself or to the root");
+	r = open_link_dir(u, e, target, &fd, &name, err);
+	if (r < 0)
+		return r;
 	/* Opening another directory may have closed the one of the entry. */
-	if (r == 0)
-		r = u->dirs.open(u->dirs.arg, e->parent, true, &e->parent_fd, err);
+	r = u->dirs.open(u->dirs.arg, e->parent, true, &e->parent_fd, err);
 	if (r < 0)
 		return r;
 
@@ -461,7 +463,7 @@ int cb_unpack_all(struct cb_unpack *u, struct cb_tarreader *reader, struct cb_er
 
 	for (;;) {
 		r = cb_cancel_check(u->cancel, err);
-		if (r == 0)
+		if (r >= 0)
 			r = cb_tarreader_next(reader, &item, err);
 		if (r < 0)
 			return r;

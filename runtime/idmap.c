@@ -50,15 +50,20 @@ static int write_identity(pid_t pid, const char *name, struct cb_err **err)
 {
 	char path[32], line[128];
 	cleanup_buf struct cb_buf text = { 0 };
-	unsigned int inside, outside, count;
 
 	snprintf(path, sizeof(path), "/proc/self/%s", name);
 	FILE *f = fopen(path, "re");
 	if (!f)
 		return cb_err_errno(err, errno, "read %s", name);
-	while (fgets(line, sizeof(line), f))
-		if (sscanf(line, "%u %u %u", &inside, &outside, &count) == 3)
-			cb_buf_addf(&text, "%u %u %u\n", inside, inside, count);
+	while (fgets(line, sizeof(line), f)) {
+		/* Three numbers: inside, outside, count. */
+		char *p = line;
+		unsigned long inside = strtoul(p, &p, 10), count;
+
+		strtoul(p, &p, 10);
+		count = strtoul(p, &p, 10);
+		cb_buf_addf(&text, "%lu %lu %lu\n", inside, inside, count);
+	}
 	fclose(f);
 	return write_file(pid, name, cb_buf_str(&text), err);
 }

@@ -48,7 +48,7 @@ static int try_sandbox(struct cb_runtime *rt, struct cb_err **err)
 	int r;
 
 	r = cb_zygote_request(&rt->zygote, CB_SANDBOX_PLAIN, err);
-	if (r == 0)
+	if (r >= 0)
 		r = cb_zygote_receive(&rt->zygote, &handle, err);
 	if (r < 0)
 		return r;

@@ -96,7 +96,7 @@ struct cb_runtime_info {
 /** Chooses the isolation by trying and forks the zygote. Before any thread is started. */
 int cb_runtime_open(const struct cb_runtime_options *options, struct cb_runtime **ret, struct cb_err **err);
 /** Kills what is running. Takes NULL. */
-struct cb_runtime *cb_runtime_close(struct cb_runtime *runtime);
+struct cb_runtime *cb_runtime_close(struct cb_runtime *rt);
 CB_DEFINE_CLEANUP(struct cb_runtime *, cb_runtime_close)
 /** Borrowed until close. */
 const struct cb_runtime_info *cb_runtime_info(const struct cb_runtime *runtime);
