@@ -76,9 +76,12 @@ static void add_eol(struct formatter *f, const struct cb_phys_line *line)
 
 static struct cb_span cut_end(struct cb_span text)
 {
-	while (text.end > text.p && is_space((unsigned char)text.end[-1]))
-		text.end--;
-	return text;
+	struct cb_span cut = text;
+
+	while (cut.end > cut.p && is_space((unsigned char)cut.end[-1]))
+		cut.end--;
+	/* A CR in front of them would become part of the line end. */
+	return cut.end > cut.p && cut.end[-1] == '\r' ? text : cut;
 }
 
 static struct cb_span cut_start(struct cb_span text)
