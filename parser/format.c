@@ -43,6 +43,17 @@ static bool is_stored(const struct cb_node *node)
 
 /* ---- lines ------------------------------------------------------------------------------------------------------ */
 
+static bool all_crlf(const struct formatter *f)
+{
+	for (size_t i = 0; i < f->n_lines; i++) {
+		const struct cb_phys_line *line = &f->lines[i];
+
+		if (line->full.end[-1] == '\n' && line->text.end + 2 > line->full.end)
+			return false;
+	}
+	return f->n_lines > 1;
+}
+
 static int split_lines(struct formatter *f, const char *data, size_t len, struct cb_err **err)
 {
 	struct cb_line_reader reader;
@@ -58,7 +69,7 @@ static int split_lines(struct formatter *f, const char *data, size_t len, struct
 	}
 	if (r < 0)
 		return r;
-	f->eol = f->n_lines && cb_span_len(f->lines[0].full) >= 2 && f->lines[0].full.end[-2] == '\r' ? "\r\n" : "\n";
+	f->eol = all_crlf(f) ? "\r\n" : "\n";
 	f->indent = cb_xcalloc(f->n_lines + 1, sizeof(*f->indent));
 	for (size_t i = 0; i <= f->n_lines; i++)
 		f->indent[i] = -1;

@@ -61,6 +61,7 @@ static const struct grammar_case rows[] = {
 		"FROM a\r\n\r\nRUN a \\\r\n    b\r\nRUN <<E\r\nx\r\nE\r\n" },
 	{ "CR before the last blanks", "RUN a\\ \r\t\nRUN b\n", NULL },
 	{ "unknown instruction with blanks at the end", "FOO a  \n", NULL },
+	{ "mixed line ends", "\nFROM a\r\n\n\nRUN b", "FROM a\r\n\nRUN b\n" },
 	{ "INCLUDE", "include  x/y \nFROM a\n", "INCLUDE x/y\nFROM a\n" },
 	{ "continuation at the end", "RUN a \\", "RUN a \\\n" },
 	{ "Unicode white space", "\xc2\xa0RUN a\n", "RUN a\n" },

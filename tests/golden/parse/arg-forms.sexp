@@ -1,0 +1,6 @@
+(arg "A")
+(arg "B=c" "D" "E=\"f g\"")
+(from "a")
+(arg "A=")
+(arg "A='b c'" "D=$E")
+(arg "\"X Y\"=z")

@@ -1,0 +1,5 @@
+FROM a
+COPY - /x
+ADD -- -x y
+RUN # only a comment for the shell
+CMD #x

@@ -1,0 +1,5 @@
+(from "a")
+(copy "-" "/x")
+(add "-x" "y")
+(run "# only a comment for the shell")
+(cmd "#x")

@@ -1,0 +1,6 @@
+(from "a")
+(run "echo \"a  b\"   c")
+(cmd "x   y")
+(entrypoint "exec \"$0\" \"$@\"")
+(shell :json "cmd" "/S" "/C")
+(run "a|b>c 2>&1 <d")

@@ -1,0 +1,2 @@
+FROM a
+RUN echo 'it'\''s' "\"x\"" `date` $(id -u) ${A:-"b c"}

@@ -1,0 +1,2 @@
+(from "a")
+(run "echo 'it'\\''s' \"\\\"x\\\"\" `date` $(id -u) ${A:-\"b c\"}")

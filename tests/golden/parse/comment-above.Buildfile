@@ -1,0 +1,11 @@
+# one
+# two
+FROM a
+# three
+
+# four
+RUN b
+#
+# five
+#six
+RUN c

@@ -1,0 +1,3 @@
+(from "a")
+(run "b")
+(run "c")

@@ -1,0 +1,3 @@
+FROM a
+# check=skip=JSONArgsRecommended
+CMD x

@@ -1,0 +1,9 @@
+FROM a
+# <<EOF
+RUN <<EOF
+# in the body
+  # too
+
+EOF
+# out
+RUN c

@@ -1,0 +1,3 @@
+(from "a")
+(run "<<EOF" (heredoc "EOF" "# in the body\n  # too\n\n"))
+(run "c")

@@ -1,0 +1,2 @@
+(from "a")
+(run "echo \"a  b # kept\"")

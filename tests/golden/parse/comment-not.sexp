@@ -1,0 +1,6 @@
+(from "a")
+(run "a # kept")
+(env "A" "b#c" "=" "D" "#e" "=")
+(copy "#a" "b")
+(workdir "/a#b")
+(user "# u")

@@ -1,0 +1,8 @@
+# lost
+#
+# kept
+FROM a
+# lost
+  #  
+#kept too
+RUN b

@@ -1,0 +1,2 @@
+(from "a")
+(run "b  c")

@@ -1,0 +1,5 @@
+(from "a")
+(env "A" "`\"x" "=" "B" "\"y`\"z\"" "=" "C" "`$d" "=")
+(copy "a`" "b" "/c")
+(run "dir C:\\ && echo   done")
+(cmd :json "a`b" "c")

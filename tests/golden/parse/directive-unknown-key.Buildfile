@@ -1,0 +1,5 @@
+# key=value
+# escape=`
+FROM a
+RUN b \
+ c

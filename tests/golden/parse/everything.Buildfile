@@ -1,0 +1,19 @@
+ARG A=1
+FROM --platform=linux/amd64 a:${A} AS b
+MAINTAINER m
+LABEL l=1
+ENV E=1
+ARG X
+RUN true
+COPY a b
+ADD c d
+EXPOSE 80
+VOLUME /v
+USER u
+WORKDIR /w
+STOPSIGNAL SIGINT
+HEALTHCHECK NONE
+SHELL ["/bin/sh", "-c"]
+ONBUILD RUN x
+ENTRYPOINT ["e"]
+CMD ["c"]

@@ -1,0 +1,5 @@
+(from "a")
+(copy "--from=b" "c")
+(run "--mount=x")
+(copy ("--link") "--link" "a" "b")
+(cmd "--x")

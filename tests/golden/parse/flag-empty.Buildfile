@@ -1,0 +1,4 @@
+FROM a
+COPY --from= a b
+COPY --link= a b
+RUN --mount= x

@@ -1,0 +1,4 @@
+(from "a")
+(copy ("--from=") "a" "b")
+(copy ("--link=") "a" "b")
+(run ("--mount=") "x")

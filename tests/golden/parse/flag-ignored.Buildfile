@@ -1,0 +1,4 @@
+FROM a
+ARG --bogus X=y
+STOPSIGNAL --bogus SIGINT
+HEALTHCHECK --bogus NONE

@@ -1,0 +1,4 @@
+(from "a")
+(arg ("--bogus") "X=y")
+(stopsignal ("--bogus") "SIGINT")
+(healthcheck ("--bogus") "NONE")

@@ -1,0 +1,3 @@
+FROM a
+RUN --mount=type=cache,target=/a,sharing=locked --mount=type=bind,from=b,source=/c,target=/d \
+  --network=none --security=insecure make

@@ -1,0 +1,4 @@
+(from "a")
+(copy "-a" "b" "c")
+(run "- x")
+(run "-x --mount=y")

@@ -1,0 +1,2 @@
+(from "a")
+(copy ("--from=b") "a" "c")

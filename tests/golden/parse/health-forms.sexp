@@ -1,0 +1,7 @@
+(from "a")
+(healthcheck "NONE")
+(healthcheck "cmd" "x y")
+(healthcheck :json "CMD" "a" "b")
+(healthcheck "CMD" "a  b")
+(healthcheck "none" "x")
+(healthcheck "FOO" "x")

@@ -1,0 +1,7 @@
+FROM a
+RUN << EOF
+a
+EOF
+RUN cat <<  EOF >b
+a
+EOF

@@ -1,0 +1,9 @@
+FROM a
+RUN <<-EOF
+	a
+		b
+  c
+	 EOF
+	EOF
+RUN <<-EOF
+EOF

@@ -1,0 +1,10 @@
+FROM a
+RUN <<A \
+  cat \
+  # gone
+  <<B
+a
+A
+b
+B
+RUN c

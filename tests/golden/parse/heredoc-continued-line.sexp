@@ -1,0 +1,3 @@
+(from "a")
+(run "<<A   cat   <<B" (heredoc "A" "a\n") (heredoc "B" "b\n"))
+(run "c")

@@ -1,0 +1,6 @@
+FROM a
+RUN <<EOF
+a
+
+EOF
+RUN b

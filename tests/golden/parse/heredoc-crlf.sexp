@@ -1,0 +1,3 @@
+(from "a")
+(run "<<EOF" (heredoc "EOF" "a\r\n\r\n"))
+(run "b")

@@ -1,0 +1,3 @@
+(from "a")
+(run "<<EOF" (heredoc "EOF" " EOF\nEOF \nEOFX\n"))
+(run "b")

@@ -1,0 +1,5 @@
+FROM a
+RUN x=$(cat <<EOF)
+body
+EOF)
+RUN echo "${y:-<<EOF}"

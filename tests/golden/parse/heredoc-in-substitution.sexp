@@ -1,0 +1,3 @@
+(from "a")
+(run "x=$(cat <<EOF)" (heredoc "EOF)" "body\n"))
+(run "echo \"${y:-<<EOF}\"")

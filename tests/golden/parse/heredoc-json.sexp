@@ -1,0 +1,3 @@
+(from "a")
+(run :json "cat" "<<EOF")
+(copy :json "<<EOF" "/x")

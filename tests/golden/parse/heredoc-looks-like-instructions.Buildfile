@@ -1,0 +1,8 @@
+FROM a
+RUN <<EOF
+FROM b
+# comment
+RUN \
+CMD [
+EOF
+RUN c

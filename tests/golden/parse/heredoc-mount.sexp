@@ -1,0 +1,2 @@
+(from "a")
+(run ("--mount=type=cache,target=/c") "<<EOF" (heredoc "EOF" "ls /c\n"))

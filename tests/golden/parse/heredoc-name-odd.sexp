@@ -1,0 +1,5 @@
+(from "a")
+(copy "<<robots.txt" "/x" (heredoc "robots.txt" ""))
+(run "<<$X" (heredoc "$X" "a\n"))
+(run "<<a-b_c.d" (heredoc "a-b_c.d" "a\n"))
+(run "<<7" (heredoc "7" "a\n"))

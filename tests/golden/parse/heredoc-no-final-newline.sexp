@@ -1,0 +1,2 @@
+(from "a")
+(run "<<EOF" (heredoc "EOF" "a\n"))

@@ -1,0 +1,5 @@
+(from "a")
+(run "<<\"EOF\"" (heredoc :raw "EOF" "$a\n"))
+(run "<<'E F'" (heredoc :raw "E F" "$b\n"))
+(run "<<E\"O\"F" (heredoc :raw "EOF" "$c\n"))
+(run "<<E\\OF" (heredoc "EOF" "$d\n"))

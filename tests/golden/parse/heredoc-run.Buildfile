@@ -1,0 +1,8 @@
+FROM a
+RUN <<EOF
+echo a
+  echo b
+
+EOF
+RUN <<EOF
+EOF

@@ -1,0 +1,3 @@
+(from "a")
+(run "echo '<<EOF")
+(run "echo \"x <<EOF")

@@ -1,0 +1,6 @@
+(include "args.inc")
+(from "a")
+(include "dir/b c.inc")
+(include)
+(include ("--x") "y")
+(include "z")

@@ -1,0 +1,8 @@
+FROM a
+CMD   [ "a" ,	"b"  ]  
+CMD[ "x" ]
+CMD [\
+  "a", \
+  # why
+  "b" \
+]

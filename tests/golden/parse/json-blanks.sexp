@@ -1,0 +1,4 @@
+(from "a")
+(cmd :json "a" "b")
+(cmd[)
+(cmd :json "a" "b")

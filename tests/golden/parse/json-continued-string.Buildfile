@@ -1,0 +1,5 @@
+FROM a
+CMD ["a \
+  b"]
+CMD ["c\
+d"]

@@ -1,0 +1,3 @@
+(from "a")
+(cmd :json "a   b")
+(cmd :json "cd")

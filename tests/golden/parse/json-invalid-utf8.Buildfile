@@ -1,0 +1,4 @@
+FROM a
+CMD ["aÿb"]
+RUN Ã( x
+ENV A=í €

@@ -1,0 +1,2 @@
+FROM a
+ENTRYPOINT ["sh", "-c", "echo \"$HOME\" 'x'"]

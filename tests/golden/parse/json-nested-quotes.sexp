@@ -1,0 +1,2 @@
+(from "a")
+(entrypoint :json "sh" "-c" "echo \"$HOME\" 'x'")

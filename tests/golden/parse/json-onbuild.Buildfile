@@ -1,0 +1,4 @@
+FROM a
+ONBUILD CMD ["a","b"]
+ONBUILD COPY ["c d","e"]
+ONBUILD RUN [x

@@ -1,0 +1,4 @@
+FROM a
+CMD ["a"] b
+RUN ["a"]# x
+COPY ["a","b"] c

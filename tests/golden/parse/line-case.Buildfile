@@ -1,0 +1,4 @@
+fRoM a
+rUN b
+OnBuild rUn c
+HealthCheck nOnE

@@ -1,0 +1,4 @@
+(from "a")
+(run "b")
+(onbuild (run "c"))
+(healthcheck "nOnE")

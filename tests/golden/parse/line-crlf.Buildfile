@@ -1,0 +1,9 @@
+FROM a
+RUN a \
+  b
+
+# c
+COPY <<E /x
+body
+E
+CMD ["x"]

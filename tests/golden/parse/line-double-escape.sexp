@@ -1,0 +1,5 @@
+(from "a")
+(run "echo a\\\\")
+(run "echo b\\\\\\")
+(run "echo c\\\\\\\\")
+(run "d")

@@ -1,0 +1,11 @@
+FROM a
+RUN a\
+b
+RUN a \
+b
+RUN a \
+ b
+RUN a\
+\
+\
+b

@@ -1,0 +1,5 @@
+(from "a")
+(run "ab")
+(run "a b")
+(run "a  b")
+(run "ab")

@@ -1,0 +1,2 @@
+(from "a")
+(run "a      b \tc")

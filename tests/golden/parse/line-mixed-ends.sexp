@@ -1,0 +1,4 @@
+(from "a")
+(run "b")
+(run "c")
+(run "d")

@@ -1,0 +1,3 @@
+(from "a")
+(run "a    b")
+(run "c")

@@ -1,0 +1,6 @@
+(from "a")
+(run "b")
+(run "c")
+(run "d")
+(env "A" "b" "=" "C" "d" "=")
+(copy "a" "b" "c")

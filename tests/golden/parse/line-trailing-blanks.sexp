@@ -1,0 +1,4 @@
+(from "a")
+(run "a   b")
+(run "cd")
+(run "e")

@@ -1,0 +1,3 @@
+FROM a
+MAINTAINER A B <a@example.org>
+MAINTAINER "x"

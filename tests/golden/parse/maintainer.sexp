@@ -1,0 +1,3 @@
+(from "a")
+(maintainer "maintainer" "A B <a@example.org>" "")
+(maintainer "maintainer" "\"x\"" "")

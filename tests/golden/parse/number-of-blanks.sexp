@@ -1,0 +1,5 @@
+(from "a" "AS" "b")
+(copy "a" "b")
+(env "A" "b" "=" "C" "d" "=")
+(expose "1" "2")
+(run "a    b")

@@ -1,0 +1,8 @@
+(from "a")
+(onbuild (run "a  b"))
+(onbuild (copy ("--from=b") "c" "d"))
+(onbuild (env "A" "b" "=" "C" "d" "="))
+(onbuild (onbuild (run "x")))
+(onbuild (from "y"))
+(onbuild (foo))
+(onbuild (user "a   b"))

@@ -1,0 +1,8 @@
+FROM a
+ENV A=b \
+    C="d \
+      e" \
+    # F=g
+    H=i
+LABEL a=b \
+  c=d

@@ -1,0 +1,3 @@
+FROM a
+ENV A=$$B C=$ D=${E} F="$G" H='$I'
+LABEL $k=$v

@@ -1,0 +1,5 @@
+(from "a")
+(env "A" "b=c=d" "=")
+(label "\"a" "b\"=c" "=")
+(env "A" "=" "=")
+(label "a.b-c/d" "e" "=")

@@ -1,0 +1,3 @@
+FROM a
+ENV A=\"b\" C=\$d E=f\\g H="i\"j" K='l\m'
+ENV N=o\

@@ -1,0 +1,6 @@
+(from "a")
+(env "A" "b" "")
+(env "A" "b  c=d" "")
+(env "A" "\"b c\"" "")
+(label "k" "v w" "")
+(env "A" "b   c" "")

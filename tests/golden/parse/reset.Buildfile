@@ -1,0 +1,2 @@
+FROM --reset a
+FROM --reset=cmd,env --platform=b c AS d

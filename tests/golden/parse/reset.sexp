@@ -1,0 +1,2 @@
+(from ("--reset") "a")
+(from ("--reset=cmd,env" "--platform=b") "c" "AS" "d")

@@ -1,0 +1,6 @@
+FROM a AS X
+FROM a AS x-1_2.3
+FROM a AS 1x
+FROM a b c
+FROM a AS
+FROM

@@ -1,0 +1,6 @@
+(from "a" "AS" "X")
+(from "a" "AS" "x-1_2.3")
+(from "a" "AS" "1x")
+(from "a" "b" "c")
+(from "a" "AS")
+(from)

@@ -1,0 +1,7 @@
+(arg "V=1")
+(from "a:$V" "AS" "one")
+(from "one" "AS" "two")
+(copy ("--from=one") "/a" "/b")
+(copy ("--from=0") "/a" "/c")
+(from "scratch")
+(copy ("--from=two") "/" "/")

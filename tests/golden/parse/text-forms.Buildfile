@@ -1,0 +1,7 @@
+FROM a
+USER a:b
+WORKDIR /a b/c
+STOPSIGNAL SIGTERM
+WORKDIR "/x y"
+USER ${U:-root}
+WORKDIR   spaced   

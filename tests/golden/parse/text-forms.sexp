@@ -1,0 +1,7 @@
+(from "a")
+(user "a:b")
+(workdir "/a b/c")
+(stopsignal "SIGTERM")
+(workdir "\"/x y\"")
+(user "${U:-root}")
+(workdir "spaced")

@@ -1,0 +1,7 @@
+FROM a
+RUNN b
+INCLUDE_ x
+/bin/sh
+"FROM" a
+COPYa b
+foo:bar

@@ -1,0 +1,7 @@
+(from "a")
+(runn)
+(include_)
+(/bin/sh)
+("from")
+(copya)
+(foo:bar)

@@ -1,0 +1,6 @@
+(from "mcr.example.org/windows/servercore:ltsc2022")
+(shell :json "powershell" "-Command" "$ErrorActionPreference = 'Stop';")
+(copy "testfile.txt" "c:\\")
+(run "dir c:\\ ;     Write-Host \"a `\"b`\" c\"")
+(workdir "C:\\app\\bin")
+(entrypoint :json "C:\\app\\run.exe")

@@ -1,0 +1,6 @@
+(from "a")
+(copy "a" "b" "c" "/d/")
+(copy "\"a" "b\"" "c")
+(copy "a\\" "b" "c")
+(copy "*.txt" "[ab]?" "/x")
+(copy "$A" "${B}/c" "/d")

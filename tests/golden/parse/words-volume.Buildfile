@@ -1,0 +1,4 @@
+FROM a
+VOLUME /a
+VOLUME /a /b "/c d"
+VOLUME $X/data

@@ -1,0 +1,4 @@
+(from "a")
+(volume "/a")
+(volume "/a" "/b" "\"/c" "d\"")
+(volume "$X/data")
