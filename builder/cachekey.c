@@ -206,6 +206,7 @@ void cb_cachekey_operands(struct cb_cachekey *key, enum cb_vertex_kind kind, con
 	case CB_VERTEX_WORKDIR:
 		cb_cachekey_str(key, "path", ((const struct cb_op_workdir *)op)->path);
 		cb_cachekey_str(key, "user", ((const struct cb_op_workdir *)op)->user);
+		cb_cachekey_str(key, "created", ((const struct cb_op_workdir *)op)->created);
 		break;
 	case CB_VERTEX_MERGE:
 		break;

@@ -64,14 +64,18 @@ static int find_stored(struct commit *commit, const struct cb_snapshot_info *inf
 	return r;
 }
 
-static int make_layer(struct commit *commit, const char *id, struct cb_err **err)
+/*
+ * A layer that was made on nothing (COPY --link) is a difference to nothing wherever it lies: its diff ID is kept for
+ * the snapshot, so it must not depend on what is below it this time.
+ */
+static int make_layer(struct commit *commit, const char *id, bool on_nothing, struct cb_err **err)
 {
 	struct cb_build *build = commit->commits->build;
 	CB_CLEANUP(cb_tree_free) struct cb_tree *parents = NULL;
 	struct cb_diff_spec spec = { .cancel = build->scheduler.cancel };
 	int r = cb_snapfds_get(build->snapfds, commit->chain, &spec.fs_fd, err);
 
-	if (r == 0 && commit->chain->below)
+	if (r == 0 && commit->chain->below && !on_nothing)
 		r = cb_build_tree(build, commit->chain->below, &parents, err);
 	if (r != 0)
 		return r < 0 ? r : cb_err_set(err, CB_ERR_INTERNAL, "snapshot %s is gone", id);
@@ -99,7 +103,7 @@ static int commit_layer(struct commit *commit, struct cb_err **err)
 		return r < 0 ? r : cb_err_set(err, CB_ERR_INTERNAL, "snapshot of a layer is gone");
 	commit->created.tv_sec = info.created;
 	r = find_stored(commit, &info, err);
-	return r > 0 ? make_layer(commit, id, err) : r;
+	return r > 0 ? make_layer(commit, id, !info.parent, err) : r;
 }
 
 static void commit_main(void *arg)

@@ -305,6 +305,7 @@ static int plan_workdir(struct cb_planner *p, const struct plan_step *step, stru
 	op = cb_arena_alloc(p->plan->graph.arena, sizeof(*op));
 	op->path = plan_str(p, cb_imagestate_cwd(sp->state));
 	op->user = plan_str(p, sp->state->config->user ? sp->state->config->user : "");
+	op->created = cb_env_get(&p->opts.settings->build_args, "SOURCE_DATE_EPOCH");
 	spec.op = op;
 	plan_emit(p, step, &spec, inputs, 0);
 	return 0;

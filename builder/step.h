@@ -71,8 +71,9 @@ struct cb_op_copy {
 };
 
 struct cb_op_workdir {
-	const char *path; /* absolute */
-	const char *user; /* of the image state, "" for none */
+	const char *path;    /* absolute */
+	const char *user;    /* of the image state, "" for none */
+	const char *created; /* SOURCE_DATE_EPOCH, the time of new directories, or NULL */
 };
 
 /** A RUN --mount, resolved. */

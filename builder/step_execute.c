@@ -91,8 +91,8 @@ static int make(struct cb_build *build, struct cb_vertex *vertex, const struct c
 		r = cb_cancel_check(build->scheduler.cancel, err);
 	if (r < 0)
 		return r;
-	if (below && !below->base)
-		info.parent = (char *)below->snapshot;
+	if (below)
+		info.parent = (char *)(below->base ? below->diff_id.text : below->snapshot);
 	r = cb_snapshot_commit(snapshot, &info, err);
 	if (r < 0)
 		return cb_err_wrap(err, r, "keep the result");
@@ -147,15 +147,12 @@ static int execute_cached(struct cb_build *build, struct cb_vertex *vertex, stru
 		return r;
 	name = cb_xasprintf("step %s", content.text);
 	r = cb_lock_try(build->store, name, &lock, err);
-	if (r > 0) {
-		/* Another process makes the same: its result will do. */
+	if (r > 0)
 		r = cb_lock_wait(build->store, name, build->scheduler.cancel, &lock, err);
-		if (r == 0)
-			r = find_content(build, vertex, &content, err);
-		if (r != 0)
-			return r;
-	}
-	return r < 0 ? r : make(build, vertex, &content, CB_TAKE_PTR(fields), err);
+	/* Another process may have made the same meanwhile: its result will do. */
+	if (r == 0)
+		r = find_content(build, vertex, &content, err);
+	return r != 0 ? r : make(build, vertex, &content, CB_TAKE_PTR(fields), err);
 }
 
 static int execute(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err)

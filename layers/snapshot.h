@@ -20,7 +20,7 @@ struct cb_snapshot;
 /** What is recorded with a committed snapshot. Strings borrowed when given, owned when returned. */
 struct cb_snapshot_info {
 	char *kind;                 /* "image", "run", "copy", "add", "workdir", "mkfile" … */
-	char *parent;               /* id below it when it was made, or NULL */
+	char *parent;               /* id (or diff ID) of what was below it when it was made; NULL: nothing */
 	struct cb_digest diff_id;   /* unset when not known yet */
 	uint64_t size;              /* bytes on disk, 0 when not known */
 	int64_t created, last_used; /* seconds since the epoch; set by the store */

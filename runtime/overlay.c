@@ -177,12 +177,42 @@ static int check_writable(int mnt, struct cb_err **err)
 	return cb_err_set(err, CB_ERR_UNSUPPORTED, "the kernel mounted the overlay read-only");
 }
 
-int cb_overlay_mount(const struct cb_overlay_env *env, int stub, const int *layers, size_t n_layers, int upper,
+/*
+ * The layers without those that come again further up: the kernel takes no directory twice, and all that the lower one
+ * of two says, the upper one says again.
+ */
+static int distinct_layers(const int *layers, size_t n, int **ret, size_t *ret_n, struct cb_err **err)
+{
+	cleanup_free struct stat *st = cb_newa0(struct stat, n + 1);
+	cleanup_free int *list = cb_newa0(int, n + 1);
+	size_t count = 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (fstat(layers[i], &st[i]) < 0)
+			return cb_err_errno(err, errno, "look at layer %zu", i);
+	for (size_t i = 0; i < n; i++) {
+		size_t k = i + 1;
+
+		while (k < n && (st[k].st_ino != st[i].st_ino || st[k].st_dev != st[i].st_dev))
+			k++;
+		if (k == n)
+			list[count++] = layers[i];
+	}
+	*ret = CB_TAKE_PTR(list);
+	*ret_n = count;
+	return 0;
+}
+
+int cb_overlay_mount(const struct cb_overlay_env *env, int stub, const int *all_layers, size_t n_all, int upper,
 	int work, unsigned int attr, struct cb_err **err)
 {
 	__attribute__((cleanup(parts_done))) struct parts parts = { .upper = -1, .work = -1, .mapped = -1 };
-	int r;
+	cleanup_free int *layers = NULL;
+	size_t n_layers;
+	int r = distinct_layers(all_layers, n_all, &layers, &n_layers, err);
 
+	if (r < 0)
+		return r;
 	if (n_layers > CB_RUN_LAYERS_MAX)
 		return cb_err_set(err, CB_ERR_LIMIT, "%zu layers: the kernel's overlay takes at most %d", n_layers,
 			CB_RUN_LAYERS_MAX);
