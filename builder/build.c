@@ -16,6 +16,7 @@
 #include "base/num.h"
 #include "base/timefmt.h"
 #include "builder/cachekey.h"
+#include "builder/check_source.h"
 #include "builder/commit.h"
 #include "builder/include.h"
 #include "builder/report.h"
@@ -410,6 +411,7 @@ struct cb_build *cb_build_close(struct cb_build *build)
 		cb_pool_free(build->scheduler.pools[i]);
 	cb_commits_free(build->commits);
 	free_plan(build);
+	cb_findings_done(&build->findings);
 	cb_buildfile_free(build->parsed);
 	cb_includes_free(build->includes);
 	cb_context_file_done(&build->file);
@@ -441,6 +443,28 @@ static int platforms(const struct cb_settings *settings, struct cb_plan_options 
 	return 0;
 }
 
+/* What the checks find is warned of; with check=error=true it ends the build. */
+static int check(struct cb_build *build, const struct cb_plan_options *options, struct cb_err **err)
+{
+	struct cb_check_source source = {
+		.settings = build->settings, .contexts = build->contexts, .file = build->parsed, .plan = build->plan
+	};
+	cleanup_free char *failure = NULL;
+	int r;
+
+	source.target = options->target;
+	r = cb_check_run(&source, &build->findings, err);
+	for (size_t i = 0; i < build->findings.n; i++) {
+		cleanup_free char *text = cb_check_warning(&build->findings.v[i]);
+
+		cb_progress_warning(build->progress, UINT32_MAX, text);
+	}
+	failure = cb_findings_failure(&build->findings);
+	if (r == 0 && failure)
+		r = cb_err_set(err, CB_ERR_INPUT, "%s", failure);
+	return r;
+}
+
 int cb_build_plan(struct cb_build *build, struct cb_err **err)
 {
 	struct cb_plan_options options = {
@@ -465,7 +489,9 @@ int cb_build_plan(struct cb_build *build, struct cb_err **err)
 	cb_progress_done(build->progress, id);
 	options.file = build->parsed;
 	r = platforms(build->settings, &options, err);
-	return r < 0 ? r : cb_plan_new(&options, &build->plan, err);
+	if (r == 0)
+		r = cb_plan_new(&options, &build->plan, err);
+	return r < 0 ? r : check(build, &options, err);
 }
 
 /* The layers of the target's image: its own steps and those of the stages it stands on. */

@@ -19,6 +19,7 @@
 #include "builder/snapfds.h"
 #include "layers/pull.h"
 #include "layers/store.h"
+#include "parser/check.h"
 #include "runtime/runtime.h"
 
 struct cb_commits;
@@ -35,6 +36,7 @@ struct cb_build {
 	struct cb_includes *includes; /* files that the Buildfile includes */
 	struct cb_buildfile *parsed;
 	struct cb_plan *plan;
+	struct cb_findings findings; /* of the checks */
 	struct cb_snapfds *snapfds;
 	struct cb_commits *commits;
 	struct cb_scheduler scheduler;

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "builder/build.h"
+#include "builder/check_source.h"
 #include "builder/command.h"
 #include "builder/commit.h"
 #include "builder/help.h"
@@ -150,6 +151,7 @@ static int write_outputs(struct cb_build *build, const struct outputs *outputs, 
 			r = write_one(build, outputs->v[i], result, meta, err);
 	if (r >= 0 && settings->iidfile)
 		r = cb_output_iidfile(settings->iidfile, result, err);
+	cb_check_metadata(&build->findings, build->file.shown, meta);
 	if (r >= 0 && settings->metadata_file)
 		r = cb_output_metadata_file(settings->metadata_file, meta, err);
 	if (r >= 0 && settings->quiet && (printf("%s\n", result->config_digest.text) < 0 || fflush(stdout) < 0))
@@ -237,5 +239,7 @@ int cb_cmd_build(int argc, char **argv)
 	if (r > 0)
 		return cb_help_command("build");
 	cb_log_enable(settings.debug);
+	if (settings.call != CB_CALL_BUILD)
+		return cb_check_call(&settings);
 	return build_main(&settings);
 }

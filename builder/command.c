@@ -15,6 +15,8 @@
 const struct cb_command cb_commands[] = {
 	{ "build", "[OPTIONS] CONTEXT", "build an image (the default command)", { cb_build_options, NULL },
 		cb_cmd_build },
+	{ "check", "[OPTIONS] CONTEXT|FILE", "report what is unwise in a Buildfile, without building",
+		{ cb_check_options_table, cb_build_options }, cb_cmd_check },
 	{ "graph", "[OPTIONS] CONTEXT", "print the graph of steps of a build", { cb_graph_options, cb_build_options },
 		cb_cmd_graph },
 	{ "run", "[OPTIONS] IMAGE [COMMAND...]", "run a built image in the foreground", { cb_run_options, NULL },

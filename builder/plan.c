@@ -109,6 +109,13 @@ static void add_labels(struct cb_planner *p)
 	}
 }
 
+const struct cb_base *cb_plan_base(const struct cb_plan *plan, unsigned int index)
+{
+	const struct stage_plan *sp = index < plan->planner->n_stages ? &plan->planner->stages[index] : NULL;
+
+	return sp && sp->reachable && sp->base.kind == FROM_BASE ? sp->base.base : NULL;
+}
+
 int cb_plan_new(const struct cb_plan_options *options, struct cb_plan **ret, struct cb_err **err)
 {
 	CB_CLEANUP(cb_plan_free) struct cb_plan *plan = cb_new0(struct cb_plan);

@@ -45,6 +45,9 @@ int cb_plan_new(const struct cb_plan_options *options, struct cb_plan **ret, str
 struct cb_plan *cb_plan_free(struct cb_plan *plan);
 CB_DEFINE_CLEANUP(struct cb_plan *, cb_plan_free)
 
+/** The image that FROM of stage @index names; NULL when it names none or the target does not need it. */
+const struct cb_base *cb_plan_base(const struct cb_plan *plan, unsigned int index);
+
 enum cb_plan_format { CB_PLAN_TEXT, CB_PLAN_DOT, CB_PLAN_JSON };
 /** Appends the graph, reachable vertices only, for people or programs. */
 void cb_plan_print(const struct cb_plan *plan, enum cb_plan_format format, struct cb_buf *out);

@@ -224,6 +224,16 @@ void cb_report_warning(struct cb_buf *out, const struct cb_report_source *src, u
 	add_message(out, " warning: ", message);
 }
 
+void cb_report_excerpt(struct cb_buf *out, const struct cb_report_source *src, unsigned int line, unsigned int end_line)
+{
+	add_numbered_excerpt(out, src, line, end_line);
+}
+
+void cb_report_text(struct cb_buf *out, const char *label, const char *message)
+{
+	add_message(out, label, message);
+}
+
 int cb_report_fail(const struct cb_err *err, const struct cb_report_source *src, const struct cb_report_step *step)
 {
 	cleanup_buf struct cb_buf out = { 0 };

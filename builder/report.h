@@ -48,6 +48,11 @@ void cb_report_error(struct cb_buf *out, const struct cb_err *err, const struct 
 /** Appends `NAME:L:C: warning: message` (or `cbuild: warning: ...` without a line). */
 void cb_report_warning(struct cb_buf *out, const struct cb_report_source *src, unsigned int line, unsigned int col,
 	const char *message);
+/** Appends numbered lines around @line to @end_line of @src, with marks; nothing when there is no such line. */
+void cb_report_excerpt(
+	struct cb_buf *out, const struct cb_report_source *src, unsigned int line, unsigned int end_line);
+/** Appends @label and @message, fit for a terminal, and a line end. */
+void cb_report_text(struct cb_buf *out, const char *label, const char *message);
 /** Prints the report on standard error and returns the exit status. The usual last act of a command. */
 int cb_report_fail(const struct cb_err *err, const struct cb_report_source *src, const struct cb_report_step *step);
 

@@ -332,6 +332,11 @@ int cb_settings_set(struct cb_settings *settings, const struct cb_opt *opt, cons
 		return add_allow(settings, value, err);
 	case SET_BUILD_ARG:
 		return set_build_arg(settings, value, envp, err);
+	case SET_CALL:
+		return cb_settings_set_call(settings, value, err);
+	case SET_CHECK:
+		settings->call = cb_opt_bool(value) ? CB_CALL_CHECK : CB_CALL_BUILD;
+		return 0;
 	case SET_DEBUG:
 		settings->debug = cb_opt_bool(value);
 		return 0;

@@ -28,6 +28,9 @@ enum cb_progress_mode {
 	CB_PROGRESS_NONE,
 };
 
+/** What a build is asked for, --call. */
+enum cb_call { CB_CALL_BUILD, CB_CALL_CHECK, CB_CALL_OUTLINE, CB_CALL_TARGETS };
+
 /** One -o: `type=oci,dest=x.tar,name=y` → type "oci", dest "x.tar", attrs "name=y". */
 struct cb_output_spec {
 	char *type;           /* oci docker local tar image registry cacheonly ... as written */
@@ -57,6 +60,8 @@ struct cb_settings {
 	struct cb_strv build_contexts; /* "name=value" */
 	struct cb_strv platforms;      /* --platform, lists split at commas */
 	struct cb_strv labels;         /* "K=V", later ones of a key replace earlier ones */
+	enum cb_call call;
+	bool call_json, call_ignore_status; /* format=json and ignorestatus of --call */
 	/* what comes out */
 	struct cb_strv tags;
 	struct cb_output_spec *outputs;

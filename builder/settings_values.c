@@ -152,3 +152,46 @@ int cb_settings_add_secret(struct cb_settings *settings, const char *text, char 
 	*spec = (struct cb_secret_spec){ CB_TAKE_PTR(f.id), CB_TAKE_PTR(f.src), CB_TAKE_PTR(f.env) };
 	return 0;
 }
+
+static int call_attribute(struct cb_settings *settings, const char *text, const char *field, struct cb_err **err)
+{
+	if (!strcmp(field, "format=json"))
+		settings->call_json = true;
+	else if (!strcmp(field, "format=text"))
+		settings->call_json = false;
+	else if (!strcmp(field, "ignorestatus") || !strcmp(field, "ignorestatus=true"))
+		settings->call_ignore_status = true;
+	else if (strcmp(field, "ignorestatus=false") != 0)
+		return cb_err_set(err, CB_ERR_USAGE, "--call %s: unknown attribute \"%s\"", text, field);
+	return 0;
+}
+
+int cb_settings_set_call(struct cb_settings *settings, const char *text, struct cb_err **err)
+{
+	static const char *const names[] = { "build", "check", "outline", "targets" };
+	cleanup_strv struct cb_strv fields = { 0 };
+	const char *method;
+	size_t found;
+
+	if (cb_csv_split(text, &fields, err) < 0)
+		return cb_err_wrap(err, CB_ERR_USAGE, "--call");
+	method = fields.n ? fields.v[0] : "";
+	/* docker's older name of it. */
+	if (!strcmp(method, "lint"))
+		method = "check";
+	for (found = 0; found < ARRAY_SIZE(names); found++)
+		if (!strcmp(method, names[found]))
+			break;
+	if (found == ARRAY_SIZE(names)) {
+		cb_err_set(err, CB_ERR_USAGE, "--call: unknown method \"%s\"", method);
+		return cb_err_hint(err, CB_ERR_USAGE, "the methods are build, check, outline and targets");
+	}
+	settings->call = (enum cb_call)found;
+	for (size_t i = 1; i < fields.n; i++) {
+		int r = call_attribute(settings, text, fields.v[i], err);
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}

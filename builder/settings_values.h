@@ -14,6 +14,9 @@ int cb_settings_add_ulimit(struct cb_settings *settings, const char *text, struc
 /** `id=ID[,src=FILE][,env=NAME][,type=file|env]`; without a source, the variable ID, else the file ID. */
 int cb_settings_add_secret(struct cb_settings *settings, const char *text, char *const *envp, struct cb_err **err);
 
+/** `METHOD[,format=text|json][,ignorestatus[=BOOL]]`. */
+int cb_settings_set_call(struct cb_settings *settings, const char *text, struct cb_err **err);
+
 /** The value of @name in a main-like environment, or NULL. */
 const char *cb_environ_get(char *const *envp, const char *name);
 

@@ -59,6 +59,17 @@ struct cb_finding *check_report(
 	return add(c->out, &finding);
 }
 
+/* From lines of the tree to lines of files. */
+static void localise(const struct cb_buildfile *file, struct cb_finding *finding)
+{
+	const struct cb_source_file *source = cb_buildfile_place(file, finding->line, &finding->line);
+
+	if (!source)
+		return;
+	finding->file = source->name;
+	finding->end_line -= source->base;
+}
+
 void cb_check_note(const struct cb_buildfile *file, const struct cb_strv *build_args, enum cb_rule_id rule,
 	const struct cb_node *node, const char *msg, struct cb_findings *ret)
 {
@@ -71,6 +82,7 @@ void cb_check_note(const struct cb_buildfile *file, const struct cb_strv *build_
 		finding.line = node->line;
 		finding.col = node->col;
 		finding.end_line = node->end_line;
+		localise(file, &finding);
 		add(ret, &finding);
 	}
 	check_config_done(&config);
@@ -119,17 +131,26 @@ static void need(struct checker *c, const char *name, struct check_stage *at, bo
 		c->stages[stage->index].active = true;
 }
 
+static const struct cb_stage *target_of(const struct checker *c)
+{
+	if (c->options->target)
+		return cb_buildfile_stage(c->file, c->options->target);
+	if (c->options->target_index && c->options->target_index <= c->file->n_stages)
+		return &c->file->stages[c->options->target_index - 1];
+	return NULL;
+}
+
 /* What is used stands before it: one way back is enough. */
 static int mark_active(struct checker *c, struct cb_err **err)
 {
 	const struct cb_stage *target;
 
-	if (!c->options->target) {
+	if (!c->options->target && !c->options->target_index) {
 		for (size_t i = 0; i < c->file->n_stages; i++)
 			c->stages[i].active = true;
 		return 0;
 	}
-	target = cb_buildfile_stage(c->file, c->options->target);
+	target = target_of(c);
 	if (!target)
 		return cb_err_set(err, CB_ERR_INPUT, "target stage \"%.100s\" could not be found", c->options->target);
 	c->stages[target->index].active = true;
@@ -155,7 +176,7 @@ static int mark_active(struct checker *c, struct cb_err **err)
 
 static int walk(struct checker *c, struct cb_err **err)
 {
-	const struct cb_stage *target = NULL;
+	const struct cb_stage *target;
 	int r;
 
 	check_file(c);
@@ -164,8 +185,7 @@ static int walk(struct checker *c, struct cb_err **err)
 		r = mark_active(c, err);
 	if (r < 0)
 		return r;
-	if (c->options->target)
-		target = cb_buildfile_stage(c->file, c->options->target);
+	target = target_of(c);
 	for (size_t i = 0; i < c->file->n_stages; i++) {
 		struct check_stage *stage = &c->stages[i];
 
@@ -181,10 +201,17 @@ static int walk(struct checker *c, struct cb_err **err)
 	return 0;
 }
 
+static void stage_done(struct check_stage *stage)
+{
+	cb_scope_done(&stage->scope);
+	cb_strv_done(&stage->used);
+}
+
 int cb_check(const struct cb_buildfile *file, const struct cb_check_options *options, struct cb_findings *ret,
 	struct cb_err **err)
 {
 	struct checker c = { .file = file, .options = options, .out = ret };
+	size_t first = ret->n;
 	int r;
 
 	assert(options->build_args);
@@ -196,13 +223,15 @@ int cb_check(const struct cb_buildfile *file, const struct cb_check_options *opt
 		cb_globals_init(&c.globals, options->build_args, &options->platforms, file->directives.escape);
 		r = walk(&c, err);
 		for (size_t i = 0; i < file->n_stages; i++)
-			cb_scope_done(&c.stages[i].scope);
+			stage_done(&c.stages[i]);
 		cb_globals_done(&c.globals);
 		cb_strv_done(&c.unset);
 		cb_map_free(c.names);
 		free(c.stages);
-		if (ret->n)
-			qsort(ret->v, ret->n, sizeof(*ret->v), compare);
+		if (ret->n > first)
+			qsort(ret->v + first, ret->n - first, sizeof(*ret->v), compare);
+		for (size_t i = first; i < ret->n; i++)
+			localise(file, &ret->v[i]);
 	}
 	check_config_done(&c.config);
 	return r;

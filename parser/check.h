@@ -16,6 +16,8 @@
 #include "parser/parse.h"
 #include "parser/scope.h"
 
+struct cb_outline;
+
 enum cb_severity { CB_SEVERITY_ERROR, CB_SEVERITY_WARNING, CB_SEVERITY_INFO, CB_SEVERITY_STYLE };
 
 /** "error", "warning", "info", "style". */
@@ -81,6 +83,7 @@ extern const struct cb_rule cb_rules[CB_RULE_MAX_];
 struct cb_finding {
 	const struct cb_rule *rule;
 	char *msg;
+	const char *file; /* an included file that the lines count in; NULL: the Buildfile. Borrowed from the tree. */
 	unsigned int line, col, end_line;
 	const struct cb_node *node; /* borrowed from the tree; NULL when it concerns no single instruction */
 	char *wanted;               /* casing rules: the word as it should be; else NULL */
@@ -104,8 +107,10 @@ struct cb_check_base {
 struct cb_check_options {
 	const struct cb_strv *build_args; /* "K=V"; never NULL */
 	struct cb_platform_args platforms;
-	const char *target; /* check what this stage needs; NULL: all stages */
-	bool own;           /* our own rules too */
+	const char *target;         /* check what this stage needs; NULL: all stages */
+	unsigned int target_index;  /* in place of a name: 1 for the first stage */
+	struct cb_outline *outline; /* what the walk gathers for cb_outline, or NULL */
+	bool own;                   /* our own rules too */
 	/* For CopyIgnoredFile; both NULL: no ignore file. */
 	const struct cb_ignore *ignore;
 	const struct cb_strv *ignore_patterns;
@@ -121,8 +126,8 @@ struct cb_check_options {
 };
 
 /**
- * Adds what the rules find in @file (of cb_parse) to @ret, sorted by line. CB_ERR_INPUT for a malformed check= and for
- * an expansion that would fail the build; then @ret has what was found so far.
+ * Adds what the rules find in @file (of cb_parse) to @ret, in the order of lines. CB_ERR_INPUT for a malformed check=
+ * and for an expansion that would fail the build; then @ret has what was found so far.
  */
 int cb_check(const struct cb_buildfile *file, const struct cb_check_options *options, struct cb_findings *ret,
 	struct cb_err **err);

@@ -152,6 +152,11 @@ static void check_comments(struct checker *c)
 
 /* ---- blank lines ---------------------------------------------------------------------------------------------- */
 
+static bool holds(const struct cb_node *node, unsigned int line)
+{
+	return node->line <= line && line <= node->end_line;
+}
+
 static void check_warnings(struct checker *c)
 {
 	size_t at = 0;
@@ -160,9 +165,9 @@ static void check_warnings(struct checker *c)
 		const struct cb_parse_warning *warning = &c->file->warnings[i];
 		struct cb_finding *finding;
 
-		/* Both are in the order of the file. */
-		while (at + 1 < c->file->n_nodes && c->file->nodes[at]->end_line < warning->line)
-			at++;
+		/* Both are in the order of reading: this is the next node, or one behind it. */
+		for (size_t k = 0; k < c->file->n_nodes && !holds(c->file->nodes[at], warning->line); k++)
+			at = (at + 1) % c->file->n_nodes;
 		finding = check_report(c, CB_RULE_NO_EMPTY_CONTINUATION, c->file->nodes[at], "Empty continuation line");
 		if (finding) {
 			finding->line = finding->end_line = warning->line;

@@ -83,8 +83,9 @@ static void check_constant(struct checker *c, const struct cb_stage *stage, cons
 		"FROM --platform flag should not use constant value \"%s\"", platform);
 }
 
-static int check_platform(struct checker *c, const struct cb_stage *stage, struct cb_err **err)
+static int check_platform(struct checker *c, struct check_stage *at, struct cb_err **err)
 {
+	const struct cb_stage *stage = at->stage;
 	cleanup_strv struct cb_strv used = { 0 };
 	cleanup_free char *value = NULL;
 	const char *target;
@@ -96,6 +97,8 @@ static int check_platform(struct checker *c, const struct cb_stage *stage, struc
 	c->globals.used = &used;
 	r = cb_globals_expand(&c->globals, stage->platform, &value, err);
 	c->globals.used = NULL;
+	for (size_t i = 0; i < used.n; i++)
+		cb_strv_add(&at->used, used.v[i]);
 	check_unset(c, stage->from->node);
 	if (r < 0)
 		return r;
@@ -134,12 +137,14 @@ int check_from_lines(struct checker *c, struct cb_err **err)
 
 		stage->stage = &c->file->stages[i];
 		cb_strv_done(&c->unset);
+		c->globals.used = &stage->used;
 		r = cb_globals_expand(&c->globals, stage->stage->base, &name, err);
+		c->globals.used = NULL;
 		check_unset(c, stage->stage->from->node);
 		if (r < 0)
 			break;
 		take_base(c, stage, name);
-		r = check_platform(c, stage->stage, err);
+		r = check_platform(c, stage, err);
 		if (stage->stage->name)
 			cb_map_set(c->names, stage->stage->name, stage);
 	}

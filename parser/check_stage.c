@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "parser/checker.h"
+#include "parser/outline.h"
 
 #define NAME_MAX_ 128
 #define CANDIDATES_MAX 10000
@@ -148,15 +149,82 @@ static int check_pairs(const struct step *step, struct cb_err **err)
 	return 0;
 }
 
+/* The ARG before the first FROM that declares @name, in *ret the node of its line. */
+static const struct cb_pair *global_of(const struct checker *c, const char *name, const struct cb_node **ret)
+{
+	for (size_t i = 0; i < c->file->n_globals; i++) {
+		const struct cb_instr *instr = &c->file->globals[i];
+
+		for (size_t k = 0; k < instr->pairs.n; k++) {
+			if (strcmp(instr->pairs.v[k].key.s, name) != 0)
+				continue;
+			*ret = instr->node;
+			return &instr->pairs.v[k];
+		}
+	}
+	return NULL;
+}
+
+static void outline_arg(struct checker *c, const char *name, const char *value, const struct cb_node *node)
+{
+	const struct cb_node *global = NULL;
+	const struct cb_pair *pair = global_of(c, name, &global);
+	struct cb_outline_item item = { .name = (char *)name, .value = (char *)value };
+
+	if (!c->options->outline || (!node && !pair))
+		return;
+	item.description = node ? (char *)cb_outline_description(node, name) : NULL;
+	if (!item.description && global)
+		item.description = (char *)cb_outline_description(global, name);
+	item.line = node ? node->line : global->line;
+	cb_outline_add(&c->options->outline->args, &item);
+}
+
+static int expand_mount(void *arg, const char *text, char **ret, struct cb_err **err)
+{
+	const struct step *step = arg;
+
+	return cb_scope_expand(&step->stage->scope, (struct cb_text){ text, step->node->line, 1 }, ret, err);
+}
+
+static void outline_mount(const struct step *step, const struct cb_mount_spec *spec)
+{
+	CB_CLEANUP(cb_mount_free) struct cb_mount *mount = NULL;
+	struct cb_outline *outline = step->c->options->outline;
+	struct cb_outline_item item = { .line = step->node->line };
+	const char *slash;
+
+	if (!outline || cb_mount_resolve(spec, expand_mount, (void *)step, &mount, NULL) < 0)
+		return;
+	slash = mount->target ? strrchr(mount->target, '/') : NULL;
+	item.required = mount->required;
+	item.name = mount->id;
+	if (mount->type == CB_MOUNT_SECRET) {
+		if (!item.name)
+			item.name = slash ? (char *)slash + 1 : mount->target;
+		if (item.name && *item.name)
+			cb_outline_add(&outline->secrets, &item);
+	} else if (mount->type == CB_MOUNT_SSH) {
+		static char default_id[] = "default";
+
+		if (!item.name)
+			item.name = default_id;
+		cb_outline_add(&outline->ssh, &item);
+	}
+}
+
 static int check_args(const struct step *step, struct cb_err **err)
 {
 	for (size_t i = 0; i < step->instr->pairs.n; i++) {
 		const struct cb_pair *arg = &step->instr->pairs.v[i];
+		char *value = NULL;
 		int r;
 
 		check_secret(step, arg->key.s);
 		cb_strv_done(&step->c->unset);
-		r = settle(step, cb_scope_arg(&step->stage->scope, arg, NULL, err), err);
+		r = settle(step, cb_scope_arg(&step->stage->scope, arg, &value, err), err);
+		outline_arg(step->c, arg->key.s, value, step->node);
+		free(value);
 		if (r < 0)
 			return r;
 		if (r > 0 && !cb_strv_has(&step->stage->scope.args, arg->key.s))
@@ -200,10 +268,12 @@ static int check_mounts(const struct step *step, struct cb_err **err)
 	const struct cb_run *run = &step->instr->run;
 	int r = 0;
 
-	for (size_t i = 0; i < run->n_mounts && r >= 0; i++)
+	for (size_t i = 0; i < run->n_mounts && r >= 0; i++) {
 		for (size_t k = 0; k < run->mounts[i].n_fields && r >= 0; k++)
 			if (run->mounts[i].fields[k].key != CB_MOUNT_KEY_FROM)
 				r = look(step, run->mounts[i].fields[k].value, err);
+		outline_mount(step, &run->mounts[i]);
+	}
 	return r < 0 ? r : 0;
 }
 
@@ -315,6 +385,7 @@ static int check_instr(const struct step *step, struct cb_err **err)
 		return 0;
 	case CB_KW_ONBUILD:
 	case CB_KW_FROM:
+	case CB_KW_INCLUDE:
 	case CB_KW_UNKNOWN:
 	case CB_KW_MAX_:
 		break;
@@ -341,6 +412,10 @@ static void start(struct checker *c, struct check_stage *stage)
 			stage->base_known = true;
 			stage->shell_set = base.has_shell;
 		}
+		if (stage->stage->from->from.reset & CB_RESET_ENV) {
+			stage->base_known = true;
+			base.env = NULL;
+		}
 		for (size_t i = 0; base.env && i < base.env->n; i++) {
 			cleanup_free char *key = cb_xstrndup(base.env->v[i], strcspn(base.env->v[i], "="));
 
@@ -348,6 +423,8 @@ static void start(struct checker *c, struct check_stage *stage)
 		}
 	}
 	stage->scope.unset = &c->unset;
+	for (size_t i = 0; i < stage->used.n; i++)
+		outline_arg(c, stage->used.v[i], cb_env_get(&c->globals.values, stage->used.v[i]), NULL);
 }
 
 int check_stage(struct checker *c, struct check_stage *stage, struct cb_err **err)

@@ -30,10 +30,11 @@ struct check_stage {
 	const struct cb_stage *stage;
 	struct check_stage *base; /* FROM stage; NULL otherwise */
 	struct cb_scope scope;
-	bool active;      /* the target needs it */
-	bool final;       /* it is what the build makes */
-	bool base_known;  /* all variables of the base are known */
-	bool workdir_set; /* here or in a stage below */
+	struct cb_strv used; /* global arguments in its FROM */
+	bool active;         /* the target needs it */
+	bool final;          /* it is what the build makes */
+	bool base_known;     /* all variables of the base are known */
+	bool workdir_set;    /* here or in a stage below */
 	bool shell_set;
 	const struct cb_node *once[CB_KW_MAX_]; /* last CMD, ENTRYPOINT, HEALTHCHECK */
 	const struct cb_node *user;             /* last USER */
