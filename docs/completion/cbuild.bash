@@ -4,9 +4,11 @@ _cbuild_options()
 {
 	case $1 in
 	build)
-		echo "--add-host --allow --build-arg --build-context --ca-cert -D --debug -f --file --iidfile --insecure-registry --isolation -j --jobs --label --metadata-file --network --no-cache --no-cache-filter -o --output --platform --progress --pull -q --quiet --root --secret --shm-size -t --tag --target --ulimit --help" ;;
+		echo "--add-host --allow --build-arg --build-context --ca-cert --call --check -D --debug -f --file --iidfile --insecure-registry --isolation -j --jobs --label --metadata-file --network --no-cache --no-cache-filter -o --output --platform --progress --pull -q --quiet --root --secret --shm-size -t --tag --target --ulimit --help" ;;
+	check)
+		echo "--fail-on --fix --format --standard --add-host --allow --build-arg --build-context --ca-cert --call --check -D --debug -f --file --iidfile --insecure-registry --isolation -j --jobs --label --metadata-file --network --no-cache --no-cache-filter -o --output --platform --progress --pull -q --quiet --root --secret --shm-size -t --tag --target --ulimit --help" ;;
 	graph)
-		echo "--format --add-host --allow --build-arg --build-context --ca-cert -D --debug -f --file --iidfile --insecure-registry --isolation -j --jobs --label --metadata-file --network --no-cache --no-cache-filter -o --output --platform --progress --pull -q --quiet --root --secret --shm-size -t --tag --target --ulimit --help" ;;
+		echo "--format --add-host --allow --build-arg --build-context --ca-cert --call --check -D --debug -f --file --iidfile --insecure-registry --isolation -j --jobs --label --metadata-file --network --no-cache --no-cache-filter -o --output --platform --progress --pull -q --quiet --root --secret --shm-size -t --tag --target --ulimit --help" ;;
 	run)
 		echo "--entrypoint -e --env --isolation --network --root -u --user -w --workdir --help" ;;
 	parse)
@@ -26,7 +28,7 @@ _cbuild()
 	command=build
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
-		build | graph | run | parse | fmt | flatten | debug | version | help)
+		build | check | graph | run | parse | fmt | flatten | debug | version | help)
 			command=$word
 			break
 			;;
@@ -44,6 +46,14 @@ _cbuild()
 		;;
 	-f | --file)
 		COMPREPLY=($(compgen -f -- "$cur"))
+		return
+		;;
+	--call)
+		COMPREPLY=($(compgen -W "build check outline targets" -- "$cur"))
+		return
+		;;
+	--fail-on)
+		COMPREPLY=($(compgen -W "error warning info style never" -- "$cur"))
 		return
 		;;
 	--iidfile)
@@ -72,6 +82,7 @@ _cbuild()
 		;;
 	--format)
 		case $command in
+		check) COMPREPLY=($(compgen -W "tty json sarif github gitlab checkstyle junit" -- "$cur")) ;;
 		parse) COMPREPLY=($(compgen -W "json sexp" -- "$cur")) ;;
 		*) COMPREPLY=($(compgen -W "text dot json" -- "$cur")) ;;
 		esac
@@ -86,13 +97,13 @@ _cbuild()
 		return
 	fi
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W "build graph run parse fmt flatten debug version help" -- "$cur"))
+		COMPREPLY=($(compgen -W "build check graph run parse fmt flatten debug version help" -- "$cur"))
 	fi
 	case $command in
-	help) COMPREPLY=($(compgen -W "build graph run parse fmt flatten debug version" -- "$cur")) ;;
+	help) COMPREPLY=($(compgen -W "build check graph run parse fmt flatten debug version" -- "$cur")) ;;
 	debug) COMPREPLY=($(compgen -W "words" -- "$cur")) ;;
 	build | graph | flatten) COMPREPLY+=($(compgen -d -- "$cur")) ;;
-	parse | fmt) COMPREPLY=($(compgen -f -- "$cur")) ;;
+	check | parse | fmt) COMPREPLY=($(compgen -f -- "$cur")) ;;
 	esac
 }
 
