@@ -36,6 +36,8 @@ static int find_default(const struct cb_settings *settings, char **ret, struct c
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		cleanup_free char *path = cb_xasprintf("%s/%s", settings->context, names[i]);
 
+		if (stat(path, &st) < 0 && errno != ENOENT && errno != ELOOP)
+			return cb_err_errno(err, errno, "look for a Buildfile in %s", settings->context);
 		if (stat(path, &st) < 0)
 			continue;
 		/* Reading a fifo that nobody writes would never end. */

@@ -40,13 +40,15 @@ static int write_dir(
 	struct cb_tree *tree, const char *dest, const int64_t *epoch, struct cb_cancel *cancel, struct cb_err **err)
 {
 	cleanup_close int dirfd = -EBADF;
+	int r;
 
 	if (cb_path_mkdirs(dest, 0755) < 0)
 		return cb_err_errno(err, errno, "make directory %s", dest);
 	dirfd = open(dest, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (dirfd < 0)
 		return cb_err_errno(err, errno, "open %s", dest);
-	return cb_export_local(tree, epoch, dirfd, cancel, err);
+	r = cb_export_local(tree, epoch, dirfd, cancel, err);
+	return r < 0 ? cb_err_wrap(err, r, "output %s", dest) : r;
 }
 
 static int write_tar(

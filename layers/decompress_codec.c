@@ -55,7 +55,7 @@ static int gunzip_step(
 		return cb_err_set(err, CB_ERR_CORRUPT, "gzip: no gzip header after the end of a member");
 	/* ISAL_END_INPUT is no failure; what the decoder lacks then is in the next call. */
 	if (r < 0)
-		return cb_err_set(err, CB_ERR_CORRUPT, "gzip: invalid data (%d)", r);
+		return cb_err_set(err, CB_ERR_CORRUPT, "gzip: invalid data");
 	return g->s.block_state == ISAL_BLOCK_FINISH;
 }
 
