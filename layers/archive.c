@@ -9,11 +9,56 @@
 
 #include "base/fd.h"
 #include "layers/compress.h"
+#include "layers/late.h"
 #include "layers/tarformat.h"
 #include "layers/unpack.h"
 
 #define OPEN_DIRS 32
 #define INPUT_SIZE ((size_t)256 << 10)
+
+/* What we call of libarchive, found when an archive needs it. */
+static struct {
+	struct archive *(*read_new)(void);
+	int (*read_free)(struct archive *a);
+	int (*support_bzip2)(struct archive *a);
+	int (*support_xz)(struct archive *a);
+	int (*support_raw)(struct archive *a);
+	int (*open)(struct archive *a, void *arg, archive_open_callback *open, archive_read_callback *read,
+		archive_close_callback *close);
+	int (*next_header)(struct archive *a, struct archive_entry **ret);
+	la_ssize_t (*read_data)(struct archive *a, void *buf, size_t len);
+	const char *(*error_string)(struct archive *a);
+	void (*set_error)(struct archive *a, int errnum, const char *fmt, ...);
+	bool found;
+} libarchive;
+
+static void find_libarchive(void)
+{
+	static struct cb_late lib = CB_LATE_INIT("libarchive.so.13");
+	const struct {
+		const char *name;
+		void *at;
+	} list[] = {
+		{ "archive_read_new", &libarchive.read_new },
+		{ "archive_read_free", &libarchive.read_free },
+		{ "archive_read_support_filter_bzip2", &libarchive.support_bzip2 },
+		{ "archive_read_support_filter_xz", &libarchive.support_xz },
+		{ "archive_read_support_format_raw", &libarchive.support_raw },
+		{ "archive_read_open", &libarchive.open },
+		{ "archive_read_next_header", &libarchive.next_header },
+		{ "archive_read_data", &libarchive.read_data },
+		{ "archive_error_string", &libarchive.error_string },
+		{ "archive_set_error", &libarchive.set_error },
+	};
+
+	libarchive.found = true;
+	for (size_t i = 0; i < ARRAY_SIZE(list); i++) {
+		void *fn = cb_late_find(&lib, list[i].name);
+
+		memcpy(list[i].at, &fn, sizeof(fn));
+		libarchive.found = libarchive.found && fn;
+	}
+}
 
 /** The file from offset 0, wherever its own offset is. */
 struct file {
@@ -49,7 +94,7 @@ static void unwrapped_done(struct unwrapped *u)
 {
 	cb_decompressor_free(u->decompressor);
 	if (u->filter)
-		archive_read_free(u->filter);
+		libarchive.read_free(u->filter);
 	cb_err_free(u->failure);
 	free(u->buf);
 }
@@ -61,7 +106,7 @@ static la_ssize_t filter_input(struct archive *a, void *arg, const void **ret)
 	ssize_t n = file_read(&u->file, u->buf, INPUT_SIZE, &u->failure);
 
 	if (n < 0) {
-		archive_set_error(a, EIO, "%s", cb_err_msg(u->failure));
+		libarchive.set_error(a, EIO, "%s", cb_err_msg(u->failure));
 		return ARCHIVE_FATAL;
 	}
 	u->total_in += (uint64_t)n;
@@ -71,7 +116,7 @@ static la_ssize_t filter_input(struct archive *a, void *arg, const void **ret)
 
 static int filter_failed(struct unwrapped *u, struct cb_err **err)
 {
-	const char *why = archive_error_string(u->filter);
+	const char *why = libarchive.error_string(u->filter);
 
 	if (u->failure)
 		return cb_err_move(err, CB_TAKE_PTR(u->failure));
@@ -81,7 +126,7 @@ static int filter_failed(struct unwrapped *u, struct cb_err **err)
 static ssize_t filter_read(void *arg, void *buf, size_t len, struct cb_err **err)
 {
 	struct unwrapped *u = arg;
-	la_ssize_t n = archive_read_data(u->filter, buf, len);
+	la_ssize_t n = libarchive.read_data(u->filter, buf, len);
 
 	if (n < 0)
 		return filter_failed(u, err);
@@ -106,6 +151,7 @@ static bool has_filter_magic(int fd)
 
 static int unwrap(int fd, struct unwrapped *u, struct cb_source *ret, struct cb_err **err)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct archive_entry *entry;
 	int r;
 
@@ -118,14 +164,17 @@ static int unwrap(int fd, struct unwrapped *u, struct cb_source *ret, struct cb_
 	}
 
 	u->buf = cb_xmalloc(INPUT_SIZE);
-	u->filter = archive_read_new();
+	pthread_once(&once, find_libarchive);
+	if (!libarchive.found)
+		return cb_err_set(err, CB_ERR_UNSUPPORTED, "archive: libarchive cannot be used");
+	u->filter = libarchive.read_new();
 	if (!u->filter)
 		abort();
-	archive_read_support_filter_bzip2(u->filter);
-	archive_read_support_filter_xz(u->filter);
-	archive_read_support_format_raw(u->filter);
-	if (archive_read_open(u->filter, u, NULL, filter_input, NULL) != ARCHIVE_OK ||
-		archive_read_next_header(u->filter, &entry) != ARCHIVE_OK)
+	libarchive.support_bzip2(u->filter);
+	libarchive.support_xz(u->filter);
+	libarchive.support_raw(u->filter);
+	if (libarchive.open(u->filter, u, NULL, filter_input, NULL) != ARCHIVE_OK ||
+		libarchive.next_header(u->filter, &entry) != ARCHIVE_OK)
 		return filter_failed(u, err);
 	*ret = (struct cb_source){ filter_read, u };
 	return 0;

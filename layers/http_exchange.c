@@ -61,12 +61,10 @@ static void init_curl(void)
 
 int cb_http_conns_new(const struct cb_http_options *options, struct cb_http_conns **ret, struct cb_err **err)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	cleanup_buf struct cb_buf pem = { 0 };
 	struct cb_http_conns *conns;
 	int r;
 
-	pthread_once(&once, init_curl);
 	if (options->ca_file) {
 		r = cb_file_read_at(AT_FDCWD, options->ca_file, 8 * 1024 * 1024, &pem, err);
 		if (r < 0)
@@ -93,11 +91,14 @@ struct cb_http_conns *cb_http_conns_free(struct cb_http_conns *conns)
 	return NULL;
 }
 
-/* The idle slot that spoke to @origin last, or a new one. */
+/* The idle slot that spoke to @origin last, or a new one; NULL when there is no libcurl. */
 static struct slot *take_slot(struct cb_http_conns *conns, const char *origin)
 {
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct slot *slot = NULL;
 
+	/* Not earlier: a build that asks no server does not even load libcurl. */
+	pthread_once(&once, init_curl);
 	pthread_mutex_lock(&conns->lock);
 	for (size_t i = conns->n_idle; i-- > 0 && !slot;) {
 		if (strcmp(conns->idle[i]->origin, origin) != 0)
@@ -115,9 +116,7 @@ static struct slot *take_slot(struct cb_http_conns *conns, const char *origin)
 	slot->origin = cb_xstrdup(origin);
 	slot->easy = curl_easy_init();
 	slot->multi = curl_multi_init();
-	if (!slot->easy || !slot->multi)
-		abort();
-	return slot;
+	return slot->easy && slot->multi ? slot : slot_free(slot);
 }
 
 static void give_slot(struct cb_http_conns *conns, struct slot *slot)
@@ -483,6 +482,8 @@ int cb_http_exchange(struct cb_http_conns *conns, const struct cb_http_exchange 
 	resp->url = cb_xstrdup(ex->url);
 
 	slot = take_slot(conns, origin);
+	if (!slot)
+		return cb_err_set(err, CB_ERR_UNSUPPORTED, "libcurl cannot be used");
 	set_options(slot->easy, conns, &run, message);
 	code = drive(slot, ex->cancel);
 	if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && run.cut))

@@ -9,7 +9,7 @@
 #define BUSY_MS 60000
 #define STATEMENTS_MAX 96
 /* A log that builds without an orderly end have left to grow: reading it in at every open would cost more. */
-#define LOG_MAX (INT64_C(16) << 20)
+#define LOG_MAX (INT64_C(4) << 20)
 
 struct cached {
 	const char *sql; /* compared by address */
