@@ -73,21 +73,6 @@ void cb_utf8_add(struct cb_buf *out, uint32_t rune)
 	cb_buf_add(out, b, n);
 }
 
-bool cb_utf8_valid(const char *p, size_t len)
-{
-	const char *end = p + len;
-
-	while (p < end) {
-		uint32_t rune;
-		size_t n = cb_utf8_decode(p, end, &rune);
-
-		if (n == 1 && rune == CB_RUNE_BAD)
-			return false;
-		p += n;
-	}
-	return true;
-}
-
 bool cb_rune_is_letter(uint32_t rune)
 {
 	if (rune < 0x80)

@@ -19,7 +19,6 @@
 size_t cb_utf8_decode(const char *p, const char *end, uint32_t *ret);
 /** Appends @rune; surrogates and values beyond U+10FFFF become U+FFFD. */
 void cb_utf8_add(struct cb_buf *out, uint32_t rune);
-bool cb_utf8_valid(const char *p, size_t len);
 
 /** Letters (category L*), decimal digits (Nd) and white space, as Go's unicode package has them. */
 bool cb_rune_is_letter(uint32_t rune);

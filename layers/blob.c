@@ -9,8 +9,6 @@
 #include "base/fd.h"
 #include "layers/storedb.h"
 
-#define COPY_BLOCK ((size_t)256 << 10)
-
 struct cb_blob_writer {
 	struct cb_store *store;
 	struct cb_hasher *hasher;
@@ -90,31 +88,6 @@ int cb_blob_put(struct cb_store *store, const void *data, size_t len, struct cb_
 	if (ret)
 		*ret = digest;
 	return 0;
-}
-
-int cb_blob_put_fd(struct cb_store *store, int src, const struct cb_digest *want, struct cb_digest *ret,
-	uint64_t *ret_size, struct cb_err **err)
-{
-	CB_CLEANUP(cb_blob_writer_free) struct cb_blob_writer *writer = NULL;
-	cleanup_free char *block = cb_xmalloc(COPY_BLOCK);
-	int r = cb_blob_writer_open(store, &writer, err);
-
-	while (r == 0) {
-		ssize_t n = read(src, block, COPY_BLOCK);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return cb_err_errno(err, errno, "read blob to store");
-		if (n == 0)
-			break;
-		r = cb_blob_writer_write(writer, block, (size_t)n, err);
-	}
-	if (r == 0)
-		r = cb_blob_writer_finish(writer, want, UINT64_MAX, ret, err);
-	if (r == 0 && ret_size)
-		*ret_size = writer->size;
-	return r;
 }
 
 int cb_blob_remove(struct cb_store *store, const struct cb_digest *digest, struct cb_err **err)

@@ -176,14 +176,3 @@ int cb_record_latest(struct cb_store *store, const char *place, struct cb_record
 	ret->inputs = cb_db_text(stmt, 7);
 	return 0;
 }
-
-int cb_record_remove(struct cb_store *store, int64_t id, struct cb_err **err)
-{
-	CB_DB_SCOPE(store->db);
-	sqlite3_stmt *stmt = cb_db_prepare(store->db, "DELETE FROM records WHERE id=?1", err);
-
-	if (!stmt)
-		return cb_db_failed(store->db);
-	cb_db_bind_int(stmt, 1, id);
-	return cb_db_run(store->db, stmt, err);
-}

@@ -37,7 +37,5 @@ int cb_record_set_facts(struct cb_store *store, int64_t id, const char *facts, s
 int cb_record_inputs(struct cb_store *store, int64_t id, char **ret, struct cb_err **err);
 /** The newest record made at @place: 0 with *ret, or 1. Inputs included. */
 int cb_record_latest(struct cb_store *store, const char *place, struct cb_record *ret, struct cb_err **err);
-/** Drops it. */
-int cb_record_remove(struct cb_store *store, int64_t id, struct cb_err **err);
 
 #endif

@@ -51,11 +51,6 @@ struct cb_registry *cb_registry_free(struct cb_registry *reg)
 	return NULL;
 }
 
-struct cb_http *cb_registry_http(struct cb_registry *reg)
-{
-	return reg->http;
-}
-
 static int ping_at(struct cb_target *t, void *userdata CB_UNUSED, struct cb_err **err)
 {
 	cleanup_http_response struct cb_http_response resp = { 0 };

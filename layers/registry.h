@@ -32,8 +32,6 @@ struct cb_registry_options {
 int cb_registry_new(const struct cb_registry_options *options, struct cb_registry **ret, struct cb_err **err);
 struct cb_registry *cb_registry_free(struct cb_registry *registry);
 CB_DEFINE_CLEANUP(struct cb_registry *, cb_registry_free)
-/** The HTTP client, for other URLs. Borrowed. */
-struct cb_http *cb_registry_http(struct cb_registry *registry);
 
 /** GET /v2/ with the credentials there are: CB_ERR_DENIED when they are wrong. @host as in a reference. */
 int cb_registry_ping(struct cb_registry *registry, const char *host, struct cb_cancel *cancel, struct cb_err **err);

@@ -79,9 +79,6 @@ int cb_blob_read(
 	struct cb_store *store, const struct cb_digest *digest, size_t max, struct cb_buf *out, struct cb_err **err);
 /** Stores memory. 0, also when it was there. @ret may be NULL. */
 int cb_blob_put(struct cb_store *store, const void *data, size_t len, struct cb_digest *ret, struct cb_err **err);
-/** Copies @src from its offset to its end, which must have the digest @want unless that is NULL. @ret* may be NULL. */
-int cb_blob_put_fd(struct cb_store *store, int src, const struct cb_digest *want, struct cb_digest *ret,
-	uint64_t *ret_size, struct cb_err **err);
 /** Removes a blob; 0, also when it was not there. The caller knows that nothing needs it. */
 int cb_blob_remove(struct cb_store *store, const struct cb_digest *digest, struct cb_err **err);
 

@@ -265,11 +265,6 @@ int64_t cb_db_last_id(struct cb_db *db)
 	return sqlite3_last_insert_rowid(db->handle);
 }
 
-int cb_db_changes(struct cb_db *db)
-{
-	return sqlite3_changes(db->handle);
-}
-
 void cb_db_bind_text(sqlite3_stmt *stmt, int at, const char *text)
 {
 	if (text)

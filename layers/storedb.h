@@ -53,7 +53,6 @@ int cb_db_commit(struct cb_db *db, struct cb_err **err);
 /** Moves the log into the database file, durably. */
 int cb_db_checkpoint(struct cb_db *db, struct cb_err **err);
 int64_t cb_db_last_id(struct cb_db *db);
-int cb_db_changes(struct cb_db *db);
 
 /* Binding and reading: strings and blobs are borrowed until the statement is reset; NULL and unset digests are NULL. */
 void cb_db_bind_text(struct sqlite3_stmt *stmt, int at, const char *text);

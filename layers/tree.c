@@ -145,11 +145,6 @@ size_t cb_tree_layers(const struct cb_tree *tree)
 	return tree->n;
 }
 
-enum cb_flavour cb_tree_flavour(const struct cb_tree *tree)
-{
-	return tree->flavour;
-}
-
 const char *cb_tree_dir_path(const struct cb_tree_dir *dir)
 {
 	return dir->path;
@@ -492,45 +487,6 @@ int cb_tree_at_readlink(struct cb_tree_dir *dir, const struct cb_tree_ent *ent, 
 		return fail(err, errno, "read link", dir, ent->name);
 	*ret = cb_xstrndup(target, (size_t)n);
 	return 0;
-}
-
-static int get_xattr(int fd, const char *name, struct cb_buf *out)
-{
-	char value[XATTR_VALUE_MAX];
-	ssize_t n = fgetxattr(fd, name, value, sizeof(value));
-
-	if (n < 0)
-		return errno == ENODATA || errno == EOPNOTSUPP ? 1 : -1;
-	cb_buf_add(out, value, (size_t)n);
-	return 0;
-}
-
-int cb_tree_dir_xattr(struct cb_tree_dir *dir, const char *name, struct cb_buf *out, struct cb_err **err)
-{
-	int r = dir->n == 0 ? 1 : get_xattr(dir->parts[0].fd, name, out);
-
-	return r < 0 ? fail(err, errno, "read attribute of", dir, "") : r;
-}
-
-int cb_tree_at_xattr(struct cb_tree_dir *dir, const struct cb_tree_ent *ent, const char *name, struct cb_buf *out,
-	struct cb_err **err)
-{
-	cleanup_close int fd = -EBADF;
-	int r;
-
-	if (ent->type == DT_REG) {
-		r = cb_tree_at_open(dir, ent, &fd, NULL, err);
-		if (r != 0)
-			return r;
-	} else if (ent->type == DT_DIR) {
-		fd = openat(dir->parts[ent->layer].fd, ent->name, DIR_FLAGS);
-		if (fd < 0)
-			return errno == ENOENT ? 1 : fail(err, errno, "open", dir, ent->name);
-	} else {
-		return 1;
-	}
-	r = get_xattr(fd, name, out);
-	return r < 0 ? fail(err, errno, "read attribute of", dir, ent->name) : r;
 }
 
 /* --- By path -------------------------------------------------------------------------------------------------------

@@ -68,7 +68,6 @@ CB_DEFINE_CLEANUP(struct cb_tree *, cb_tree_free)
 
 /** Layers below, 0 for an empty tree; 1 for a plain one. */
 size_t cb_tree_layers(const struct cb_tree *tree);
-enum cb_flavour cb_tree_flavour(const struct cb_tree *tree);
 
 /* --- By path ---------------------------------------------------------------------------------------------------- */
 
@@ -124,8 +123,6 @@ int cb_tree_dir_list(struct cb_tree_dir *dir, struct cb_tree_list *ret, struct c
 int cb_tree_dir_stat(struct cb_tree_dir *dir, struct stat *ret, struct cb_err **err);
 /** Looks up one name; 0 or 1. */
 int cb_tree_dir_find(struct cb_tree_dir *dir, const char *name, struct cb_tree_ent *ret, struct cb_err **err);
-/** Value of an extended attribute of the directory itself; 0, or 1 when it has none. */
-int cb_tree_dir_xattr(struct cb_tree_dir *dir, const char *name, struct cb_buf *out, struct cb_err **err);
 
 /** Each returns 1 when the entry has vanished since. */
 int cb_tree_at_stat(struct cb_tree_dir *dir, const struct cb_tree_ent *ent, struct stat *ret, struct cb_err **err);
@@ -139,9 +136,6 @@ int cb_tree_at_readlink(struct cb_tree_dir *dir, const struct cb_tree_ent *ent, 
 /** 1 also when it is no directory. */
 int cb_tree_at_dir(
 	struct cb_tree_dir *dir, const struct cb_tree_ent *ent, struct cb_tree_dir **ret, struct cb_err **err);
-/** Value of an extended attribute; 0, or 1 when it has none or the file system knows none. Symlinks have none. */
-int cb_tree_at_xattr(struct cb_tree_dir *dir, const struct cb_tree_ent *ent, const char *name, struct cb_buf *out,
-	struct cb_err **err);
 
 /* --- Whole ------------------------------------------------------------------------------------------------------- */
 

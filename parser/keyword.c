@@ -40,11 +40,6 @@ enum cb_keyword cb_keyword_find(const char *s, size_t len)
 	return CB_KW_UNKNOWN;
 }
 
-const char *cb_keyword_lower(enum cb_keyword kw)
-{
-	return words[kw].lower;
-}
-
 const char *cb_keyword_upper(enum cb_keyword kw)
 {
 	return words[kw].upper;

@@ -35,8 +35,7 @@ enum cb_keyword {
 
 /** The instruction of the word @s of @len bytes, case ignored. */
 enum cb_keyword cb_keyword_find(const char *s, size_t len);
-/** "run" and "RUN"; "" for UNKNOWN. */
-const char *cb_keyword_lower(enum cb_keyword kw);
+/** "RUN"; "" for UNKNOWN. */
 const char *cb_keyword_upper(enum cb_keyword kw);
 /** Adds the keyword that @word was probably meant to be as a hint. Returns @code. */
 int cb_keyword_unknown(struct cb_err **err, int code, const char *word);

@@ -41,11 +41,6 @@ void cb_run_result_done(struct cb_run_result *result)
 	cb_strv_done(&result->warnings);
 }
 
-int cb_run_fd(const struct cb_run *run)
-{
-	return run->sandbox.status;
-}
-
 /* One report of the sandbox; sets reports_end at the end. */
 static void take_report(struct cb_run *run)
 {

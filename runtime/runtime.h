@@ -134,7 +134,4 @@ int cb_runtime_wait(struct cb_run *run, const struct cb_cancel *cancel, int grac
  */
 void cb_runtime_kill(struct cb_run *run, int grace_ms);
 
-/** Becomes readable when the run is over, for poll loops; -1 never. Borrowed until wait returns. */
-int cb_run_fd(const struct cb_run *run);
-
 #endif

@@ -63,11 +63,12 @@ static bool handle(struct httpd_request *req)
 	struct fake_registry *reg = req->userdata;
 	const struct fake_item *item;
 	char digest[128];
+	fake_fault fault = reg->fault;
 	int r = -1;
 
-	if (reg->fault) {
+	if (fault) {
 		pthread_mutex_lock(&reg->lock);
-		r = reg->fault(reg, req);
+		r = fault(reg, req);
 		pthread_mutex_unlock(&reg->lock);
 	}
 	if (r >= 0)

@@ -12,15 +12,17 @@
 #include "layers/platform.h"
 #include "unit/layers/httpd.h"
 
+struct fake_registry;
+/** 1 when it answered and the connection stays, 0 when it closes, -1 to go on. Called with the lock held. */
+typedef int (*fake_fault)(struct fake_registry *reg, struct httpd_request *req);
+
 struct fake_registry {
 	struct httpd *server;
 	pthread_mutex_t lock;
-	struct cb_map *blobs;     /* digest -> struct fake_item */
-	struct cb_map *manifests; /* "repository:tag" and "repository@digest" -> struct fake_item */
-	/** Asked before the normal answer: 1 when it answered and the connection stays, 0 when it closes, -1 to go on.
-	 */
-	int (*fault)(struct fake_registry *reg, struct httpd_request *req);
-	int n; /* for the hook */
+	struct cb_map *blobs;      /* digest -> struct fake_item */
+	struct cb_map *manifests;  /* "repository:tag" and "repository@digest" -> struct fake_item */
+	_Atomic(fake_fault) fault; /* asked before the normal answer; tests change it while the server runs */
+	int n;                     /* for the hook */
 };
 
 struct fake_item {

@@ -7,9 +7,9 @@
 #include <cmocka.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/buf.h"
-#include "base/timefmt.h"
 #include "parser/dockerignore.h"
 #include "unit/parser/ignore_rows.h"
 
@@ -214,7 +214,7 @@ static void stars_do_not_explode(void **state)
 {
 	CB_CLEANUP(cb_ignore_free) struct cb_ignore *ignore = NULL;
 	cleanup_buf struct cb_buf pattern = { 0 }, path = { 0 };
-	uint64_t begin = cb_time_mono();
+	clock_t begin = clock();
 
 	(void)state;
 	for (int i = 0; i < 40; i++)
@@ -225,10 +225,10 @@ static void stars_do_not_explode(void **state)
 	ignore = make(cb_buf_str(&pattern));
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(cb_ignore_match(ignore, cb_buf_str(&path), false), CB_IGNORE_KEEP);
-	assert_true(cb_time_mono() - begin < UINT64_C(5000000000));
+	assert_true(clock() - begin < 5 * CLOCKS_PER_SEC);
 }
 
-/* The size of a real tree; the limit is far above what an unsanitised build needs (about 0.1 s). */
+/* The size of a real tree; the limit, of processor time, is far above what an unsanitised build needs (about 0.1 s). */
 static void many_paths_are_quick(void **state)
 {
 	CB_CLEANUP(cb_ignore_free)
@@ -236,7 +236,7 @@ static void many_paths_are_quick(void **state)
 		make(".git\n**/*.pyc\n**/__pycache__\n**/node_modules\n*.log\ndocs/**/*.html\nbuild\ndist\n.env*\n"
 		     "**/.DS_Store\n!keep.log\n**/*.tmp\ncoverage\n*.swp\ntarget/debug\n**/*~\nvendor/*/test\nout\n"
 		     "tmp\n!tmp/keep");
-	uint64_t begin = cb_time_mono();
+	clock_t begin = clock();
 	size_t kept = 0;
 	char path[128];
 
@@ -247,8 +247,8 @@ static void many_paths_are_quick(void **state)
 		kept += cb_ignore_match(ignore, path, false) == CB_IGNORE_KEEP;
 	}
 	assert_int_equal(kept, 90000);
-	assert_true(cb_time_mono() - begin < UINT64_C(20000000000));
-	print_message("# %.3f s\n", (double)(cb_time_mono() - begin) / 1e9);
+	assert_true(clock() - begin < 20 * CLOCKS_PER_SEC);
+	print_message("# %.3f s\n", (double)(clock() - begin) / CLOCKS_PER_SEC);
 }
 
 int main(void)
