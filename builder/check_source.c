@@ -78,9 +78,9 @@ static int read_ignore(struct run *run, const struct cb_settings *settings, stru
 			continue;
 		r = cb_ignore_read(cb_buf_str(&data), data.len, &run->patterns, err);
 		if (r == 0)
-			r = cb_ignore_new(&run->patterns, &run->ignore, err);
+			r = cb_ignore_parse(cb_buf_str(&data), data.len, &run->ignore, err);
 		if (r < 0 && err && *err && !(*err)->file)
-			(*err)->file = cb_xstrdup(names[i]);
+			(*err)->file = cb_xstrdup(names[i] + (cb_str_starts(names[i], "./") ? 2 : 0));
 		return r;
 	}
 	return 0;
