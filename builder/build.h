@@ -48,8 +48,9 @@ struct cb_build {
 	bool has_epoch;
 	struct timespec epoch;
 	int signal_fd;
-	int signal;   /* that was received, or 0 */
-	char *warned; /* warnings that were shown */
+	int signal;              /* that was received, or 0 */
+	char *warned;            /* warnings that were shown */
+	atomic_bool owners_lost; /* told that there is one user id only */
 };
 
 /** Time stamps of what a step makes from nothing: SOURCE_DATE_EPOCH or now. */

@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "base/path.h"
+#include "layers/chown.h"
 
 /* As large as docker allows. */
 #define SECRET_MAX (500u << 10)
@@ -81,7 +82,7 @@ static int own_cache(const struct cb_mount *mount, int fd, struct cb_err **err)
 		return cb_err_errno(err, errno, "cache mount");
 	if (st.st_uid || st.st_gid || (st.st_mode & 07777) != 0755)
 		return 0;
-	if ((uid || gid) && fchown(fd, uid, gid) < 0)
+	if ((uid || gid) && fchown(fd, uid, gid) < 0 && !cb_chown_one_id())
 		return cb_err_errno(err, errno, "set the owner of cache mount %s", mount->target);
 	if (mode != 0755 && fchmod(fd, mode) < 0)
 		return cb_err_errno(err, errno, "set the mode of cache mount %s", mount->target);

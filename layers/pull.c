@@ -6,31 +6,11 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "layers/chown.h"
 #include "layers/pull_source.h"
 
 /* Indexes within indexes. */
 #define INDEX_DEPTH_MAX 4
-
-/* The third field of the only line of uid_map: how many ids are mapped. */
-static bool maps_one_id(const char *map)
-{
-	cleanup_strv struct cb_strv fields = { 0 };
-	cleanup_free char *line = cb_str_trim(map);
-
-	cb_strv_split(&fields, line, ' ');
-	return !strchr(line, '\n') && fields.n > 0 && strcmp(fields.v[fields.n - 1], "1") == 0;
-}
-
-/* chown to another id must fail when there is no other, as in a user namespace without ranges. */
-static bool only_one_id(void)
-{
-	cleanup_buf struct cb_buf map = { 0 };
-
-	if (geteuid() != 0)
-		return true;
-	return cb_file_read_at(AT_FDCWD, "/proc/self/uid_map", 64 * 1024, &map, NULL) == 0 &&
-	       maps_one_id(cb_buf_str(&map));
-}
 
 struct cb_puller *cb_puller_new(struct cb_registry *registry, struct cb_store *store)
 {
@@ -38,7 +18,7 @@ struct cb_puller *cb_puller_new(struct cb_registry *registry, struct cb_store *s
 
 	puller->registry = registry;
 	puller->store = store;
-	puller->single_id = only_one_id();
+	puller->single_id = cb_chown_one_id();
 	return puller;
 }
 
