@@ -81,35 +81,47 @@ static char *root_of(const struct cb_copy_spec *spec)
 	return cb_path_join(spec->workdir ? spec->workdir : "/", spec->dest);
 }
 
+/* The sources from @first to before @end; with the last ones the here-documents. */
+static int copy_some(const struct cb_copy_spec *spec, size_t first, size_t end, bool last, struct cb_err **err)
+{
+	struct cb_copy_spec part = *spec;
+	struct cb_sources some = *spec->sources;
+
+	if (first == end && !last)
+		return 0;
+	some.v += first;
+	some.n = end - first;
+	part.sources = &some;
+	if (!last)
+		part.n_files = 0;
+	return cb_copy_run(&part, err);
+}
+
 int cb_step_add(const struct cb_copy_spec *spec, struct cb_err **err)
 {
 	const struct cb_sources *all = spec->sources;
-	struct cb_copy_spec rest = *spec;
-	cleanup_free struct cb_copy_source *plain = NULL;
 	cleanup_free char *root = root_of(spec);
-	struct cb_sources some;
-	size_t n = 0;
+	size_t done = 0;
+	int r = 0;
 
 	if (!all)
 		return cb_copy_run(spec, err);
-	/* Archives are rare: everything else goes in one copy, in its order. */
-	plain = cb_xcalloc(all->n + 1, sizeof(*plain));
-	for (size_t i = 0; i < all->n; i++) {
+	/* Archives are rare: what lies between two of them goes in one copy, all in the order of the sources. */
+	for (size_t i = 0; i < all->n && r == 0; i++) {
 		cleanup_close int fd = -EBADF;
-		int r = open_archive(spec, &all->v[i], &fd, err);
 
-		if (r == 0)
-			plain[n++] = all->v[i];
-		if (r > 0)
+		r = open_archive(spec, &all->v[i], &fd, err);
+		if (r > 0) {
+			r = copy_some(spec, done, i, false, err);
+			if (r < 0)
+				return r;
 			r = extract(spec, fd, root, err);
+			done = i + 1;
+		}
 		if (r < 0)
 			return cb_err_wrap(err, r, "ADD %s", all->v[i].shown);
 	}
-	if (!n && !spec->n_files)
-		return all->n ? 0 : cb_copy_run(spec, err);
-	some = *all;
-	some.v = plain;
-	some.n = n;
-	rest.sources = &some;
-	return cb_copy_run(&rest, err);
+	if (r < 0 || (done == all->n && all->n && !spec->n_files))
+		return r;
+	return copy_some(spec, done, all->n, true, err);
 }

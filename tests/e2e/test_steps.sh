@@ -83,3 +83,16 @@ has "last lines" "$out" "last words"
 has "exit code" "$out" "exit code: 7"
 has "place" "$out" "Buildfile:3"
 has "excerpt" "$out" ">>> RUN echo last words"
+
+say "ADD takes archives and files in the order they are written"
+context order <<END
+FROM scratch
+ADD f a.tar g /archive-last/
+ADD a.tar f /file-last/
+END
+echo plain >"$context/f" && echo g >"$context/g"
+mkdir "$context/in" && echo archived >"$context/in/f" && tar -C "$context/in" -cf "$context/a.tar" f
+cb build -o "type=oci,dest=$work/order.tar" "$context"
+is "archive last" "$(oci_file "$work/order.tar" /archive-last/f)" archived
+is "file last" "$(oci_file "$work/order.tar" /file-last/f)" plain
+is "file after the archive" "$(oci_file "$work/order.tar" /archive-last/g)" g
