@@ -203,25 +203,25 @@ static int distinct_layers(const int *layers, size_t n, int **ret, size_t *ret_n
 	return 0;
 }
 
-int cb_overlay_mount(const struct cb_overlay_env *env, int stub, const int *all_layers, size_t n_all, int upper,
+int cb_overlay_mount(const struct cb_overlay_env *env, int stub, const int *layers, size_t n_layers, int upper,
 	int work, unsigned int attr, struct cb_err **err)
 {
 	__attribute__((cleanup(parts_done))) struct parts parts = { .upper = -1, .work = -1, .mapped = -1 };
-	cleanup_free int *layers = NULL;
-	size_t n_layers;
-	int r = distinct_layers(all_layers, n_all, &layers, &n_layers, err);
+	cleanup_free int *own = NULL;
+	size_t n = 0;
+	int r = distinct_layers(layers, n_layers, &own, &n, err);
 
 	if (r < 0)
 		return r;
-	if (n_layers > CB_RUN_LAYERS_MAX)
-		return cb_err_set(err, CB_ERR_LIMIT, "%zu layers: the kernel's overlay takes at most %d", n_layers,
-			CB_RUN_LAYERS_MAX);
+	if (n > CB_RUN_LAYERS_MAX)
+		return cb_err_set(
+			err, CB_ERR_LIMIT, "%zu layers: the kernel's overlay takes at most %d", n, CB_RUN_LAYERS_MAX);
 	/* An overlay needs two directories; the stub alone is as good as its merged view. */
-	if (!n_layers && upper < 0)
+	if (!n && upper < 0)
 		return cb_overlay_clone(
 			&(struct cb_overlay_env){ .userns_fd = -1 }, stub, attr | MOUNT_ATTR_RDONLY, err);
 
-	r = parts_make(env, stub, layers, n_layers, upper, work, &parts, err);
+	r = parts_make(env, stub, own, n, upper, work, &parts, err);
 	if (r < 0)
 		return r;
 	if (env->userns_fd >= 0) {
