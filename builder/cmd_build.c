@@ -136,6 +136,17 @@ static int write_one(struct cb_build *build, const struct cb_output_request *req
 	return r;
 }
 
+/* The result of --quiet, unless standard output is an archive already. */
+static int print_id(const struct outputs *outputs, const struct cb_result *result, struct cb_err **err)
+{
+	for (size_t i = 0; i < outputs->n; i++)
+		if (outputs->v[i]->dest && !strcmp(outputs->v[i]->dest, "-"))
+			return 0;
+	if (printf("%s\n", result->config_digest.text) < 0 || fflush(stdout) < 0)
+		return cb_err_errno(err, errno, "write standard output");
+	return 0;
+}
+
 static int write_outputs(struct cb_build *build, const struct outputs *outputs, struct cb_err **err)
 {
 	CB_CLEANUP(cb_result_free) struct cb_result *result = NULL;
@@ -154,8 +165,8 @@ static int write_outputs(struct cb_build *build, const struct outputs *outputs, 
 	cb_check_metadata(&build->findings, build->file.shown, meta);
 	if (r >= 0 && settings->metadata_file)
 		r = cb_output_metadata_file(settings->metadata_file, meta, err);
-	if (r >= 0 && settings->quiet && (printf("%s\n", result->config_digest.text) < 0 || fflush(stdout) < 0))
-		r = cb_err_errno(err, errno, "write standard output");
+	if (r >= 0 && settings->quiet)
+		r = print_id(outputs, result, err);
 	return r < 0 ? r : 0;
 }
 

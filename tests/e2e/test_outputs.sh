@@ -41,7 +41,9 @@ is "tar: owners" "$(tar --numeric-owner -tvf "$work/tar.tar" | awk '{ print $2 }
 is "tar: entries" "$(tar -tf "$work/tar.tar" | sort | tr '\n' ' ')" "bin/ bin/app bin/link empty/ "
 
 say "to standard output"
-"$CBUILD" build -q -o - "$context" 2>/dev/null | tar -tf - | grep -q bin/app || fail "-o - gives no tar"
+"$CBUILD" build -q -o - "$context" 2>/dev/null >"$work/quiet.tar"
+has "-o - gives a tar" "$(tar -tf "$work/quiet.tar")" bin/app
+is "and nothing but the tar" "$(tail -c 64 "$work/quiet.tar" | tr -d '\000')" ""
 "$CBUILD" build -o type=oci,dest=- "$context" 2>/dev/null >"$work/stdout.tar"
 status 0 python3 "$here/image_diff.py" diff "$work/oci.tar" "$work/stdout.tar"
 is "quiet prints the image ID" "$("$CBUILD" build -q -t example.test/app:1 "$context" 2>/dev/null)" "$iid"
