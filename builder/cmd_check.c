@@ -103,7 +103,7 @@ static int fix(struct work *work, const struct cb_settings *settings, struct cb_
 	cleanup_buf struct cb_buf fixed = { 0 };
 	struct cb_check_source source;
 	struct stat st;
-	size_t n;
+	size_t n = 0;
 	int r;
 
 	if (!work->file.path)
