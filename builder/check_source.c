@@ -81,6 +81,8 @@ static int read_ignore(struct run *run, const struct cb_settings *settings, stru
 			r = cb_ignore_parse(cb_buf_str(&data), data.len, &run->ignore, err);
 		if (r < 0 && err && *err && !(*err)->file)
 			(*err)->file = cb_xstrdup(names[i] + (cb_str_starts(names[i], "./") ? 2 : 0));
+		run->options.ignore = run->ignore;
+		run->options.ignore_patterns = &run->patterns;
 		return r;
 	}
 	return 0;

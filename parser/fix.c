@@ -200,6 +200,17 @@ static size_t trimmed_length(const char *s)
 	return cb_span_empty(span) ? 0 : (size_t)(span.end - s);
 }
 
+/* The legacy form splits at blanks only and knows no quotes in a key: not every key can be written in the new form. */
+static bool is_plain_key(const struct fixer *f, const char *key)
+{
+	char special[] = { '"', '\'', '=', f->escape, '\0' };
+	struct cb_span rest = cb_span_str(key);
+	cleanup_buf struct cb_buf word = { 0 };
+	const char *at;
+
+	return !strpbrk(key, special) && cb_word_quoted(&rest, f->escape, &word, &at) && word.len == strlen(key);
+}
+
 static bool fix_pair(struct fixer *f, const struct cb_finding *finding)
 {
 	const struct cb_node *node = finding->node;
@@ -213,7 +224,7 @@ static bool fix_pair(struct fixer *f, const struct cb_finding *finding)
 	/* The key is the first word behind the keyword, the value is the end of the line. */
 	gap = strlen(node->original) - strlen(node->rest);
 	gap += (size_t)(cb_span_trim_left(cb_span_str(node->original + gap)).p - (node->original + gap)) + strlen(key);
-	if (!*value || strlen(value) >= end)
+	if (!*value || strlen(value) >= end || !is_plain_key(f, key))
 		return false;
 	from = end - strlen(value);
 	if (gap >= from || strncmp(node->original + gap - strlen(key), key, strlen(key)) != 0 ||

@@ -56,6 +56,11 @@ static const struct grammar_case rows[] = {
 	{ "value on the next line", ON "ENV b \\\n  c d", ON "ENV b=\\\n\"c d\"" },
 	{ "CR LF", ON "ENV b c d\r\nUSER e\r\n", ON "ENV b=\"c d\"\r\nUSER e\r\n" },
 	{ "Unicode space is left", ON "ENV b c\\d \xe2\x80\x83 e", "=" },
+	{ "key with a Unicode space is left",
+		ON "ENV b\xe2\x80\x83"
+		   "c d",
+		"=" },
+	{ "key with a quote is left", ON "ENV b\\\" c", "=" },
 	{ "skipped", ON "# check=skip=LegacyKeyValueFormat\nENV b c", "=" },
 	{ "keyword and pair", ON "env b c\nRUN d", ON "ENV b=c\nRUN d" },
 	{ "trigger is left", ON "ONBUILD ENV b c", "=" },
