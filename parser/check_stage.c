@@ -176,7 +176,7 @@ static void outline_arg(struct checker *c, const char *name, const char *value, 
 	item.description = node ? (char *)cb_outline_description(node, name) : NULL;
 	if (!item.description && global)
 		item.description = (char *)cb_outline_description(global, name);
-	item.line = node ? node->line : global->line;
+	item.line = node ? node->line : global ? global->line : 0;
 	cb_outline_add(&c->options->outline->args, &item);
 }
 
