@@ -41,6 +41,8 @@ void cb_path_force_walk(bool on);
 int cb_path_mkdirs_in_root(int rootfd, const char *path, mode_t mode);
 /** Removes the entry @name below @topfd and everything beneath, on one file system, never following symlinks. */
 int cb_path_remove_tree(int topfd, const char *name, struct cb_err **err);
+/** Removes all that is in the directory @dirfd. */
+int cb_path_empty_dir(int dirfd, struct cb_err **err);
 /** mkdir -p for trusted host paths (state directories). 0 or -1 with errno. */
 int cb_path_mkdirs(const char *path, mode_t mode);
 

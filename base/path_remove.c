@@ -123,3 +123,22 @@ int cb_path_remove_tree(int topfd, const char *name, struct cb_err **err)
 	free(removal.levels);
 	return r;
 }
+
+int cb_path_empty_dir(int dirfd, struct cb_err **err)
+{
+	int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC), r = 0;
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir) {
+		r = cb_err_errno(err, errno, "list a directory");
+		if (fd >= 0)
+			close(fd);
+		return r;
+	}
+	while (r == 0 && (entry = readdir(dir)))
+		if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+			r = cb_path_remove_tree(dirfd, entry->d_name, err);
+	closedir(dir);
+	return r;
+}

@@ -106,21 +106,22 @@ static void feed(struct child *child, const struct cb_spawn *spec, size_t *sent)
 	}
 }
 
-/* Returns 1 when the time is over. */
+/* Returns 1 when the time is over, or nobody wants it any more. */
 static int converse(struct child *child, const struct cb_spawn *spec, struct cb_buf *out, struct cb_buf *errout)
 {
 	uint64_t end = spec->timeout_ms ? cb_time_mono() + (uint64_t)spec->timeout_ms * 1000000u : UINT64_MAX;
 	size_t max = spec->max_output ? spec->max_output : (size_t)1 << 20, sent = 0;
 
 	while (child->out >= 0 || child->errout >= 0) {
-		struct pollfd fds[3] = {
+		struct pollfd fds[4] = {
 			{ .fd = child->in, .events = POLLOUT },
 			{ .fd = child->out, .events = POLLIN },
 			{ .fd = child->errout, .events = POLLIN },
+			{ .fd = cb_cancel_fd(spec->cancel), .events = POLLIN },
 		};
 		uint64_t now = cb_time_mono();
 
-		if (now >= end)
+		if (now >= end || cb_cancel_raised(spec->cancel))
 			return 1;
 		if (poll(fds, ARRAY_SIZE(fds), spec->timeout_ms ? (int)((end - now) / 1000000u) + 1 : -1) < 0)
 			continue;
@@ -149,6 +150,9 @@ int cb_spawn_run(const struct cb_spawn *spec, struct cb_buf *out, struct cb_buf 
 	while (waitpid(child.pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return cb_err_errno(err, errno, "wait for %s", spec->argv[0]);
+	r = cb_cancel_check(late ? spec->cancel : NULL, err);
+	if (r < 0)
+		return r;
 	if (late)
 		return cb_err_set(err, CB_ERR_LIMIT, "%s did not end within %d ms", spec->argv[0], spec->timeout_ms);
 	return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 
 #include "base/buf.h"
+#include "base/cancel.h"
 #include "base/err.h"
 
 struct cb_spawn {
@@ -15,8 +16,9 @@ struct cb_spawn {
 	const char *dir;         /* working directory, or NULL */
 	const void *input;       /* for stdin; NULL with input_len 0: /dev/null */
 	size_t input_len;
-	size_t max_output; /* per stream; more is dropped; 0: 1 MiB */
-	int timeout_ms;    /* 0: none; then SIGKILL to its process group and CB_ERR_LIMIT */
+	size_t max_output;              /* per stream; more is dropped; 0: 1 MiB */
+	int timeout_ms;                 /* 0: none; then SIGKILL to its process group and CB_ERR_LIMIT */
+	const struct cb_cancel *cancel; /* the same when it is raised, with CB_ERR_CANCELED; or NULL */
 };
 
 /**

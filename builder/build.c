@@ -112,6 +112,8 @@ static enum cb_lane lane(void *ctx, const struct cb_vertex *vertex)
 	switch (vertex->kind) {
 	case CB_VERTEX_IMAGE:
 		return CB_LANE_NET;
+	case CB_VERTEX_CONTEXT:
+		return ((const struct cb_op_context *)vertex->op)->context->remote ? CB_LANE_NET : CB_LANE_CPU;
 	case CB_VERTEX_RUN:
 		return CB_LANE_RUN;
 	case CB_VERTEX_MERGE:
@@ -325,7 +327,9 @@ static int open_registry(struct cb_build *build, struct cb_err **err)
 
 	options.http.ca_file = settings->ca_cert;
 	options.insecure_hosts = (const char *const *)settings->insecure_registries.v;
-	r = cb_registry_new(&options, &build->registry, err);
+	r = cb_http_new(&options.http, &build->http, err);
+	if (r == 0)
+		r = cb_registry_new(&options, &build->registry, err);
 	if (r == 0)
 		build->puller = cb_puller_new(build->registry, build->store);
 	return r;
@@ -419,6 +423,7 @@ struct cb_build *cb_build_close(struct cb_build *build)
 	cb_snapfds_free(build->snapfds);
 	cb_puller_free(build->puller);
 	cb_registry_free(build->registry);
+	cb_http_free(build->http);
 	cb_runtime_close(build->runtime);
 	cb_store_free(build->store);
 	cb_progress_free(build->progress);
@@ -465,6 +470,46 @@ static int check(struct cb_build *build, const struct cb_plan_options *options, 
 	return r;
 }
 
+struct opening {
+	struct cb_build *build;
+	struct cb_context *context;
+};
+
+static int open_main(void *arg, struct cb_err **err)
+{
+	struct opening *opening = arg;
+	int r = cb_step_fetch(opening->build, NULL, opening->context, err);
+
+	return r < 0 ? r : 0;
+}
+
+/* Of a context that has to be fetched the Buildfile is read there, otherwise from the disk. */
+static int read_buildfile(struct cb_build *build, struct cb_err **err)
+{
+	struct cb_context *context = build->contexts->main;
+	struct opening opening = { build, context };
+	void *arg = &opening;
+	cleanup_free char *name = NULL;
+	uint32_t id;
+	int r;
+
+	if (context->remote == CB_REMOTE_NONE) {
+		r = cb_context_read_file(build->settings, &build->file, err);
+		if (r == 0 && build->file.path)
+			cb_contexts_note_file(build->contexts, build->file.path);
+		return r;
+	}
+	name = cb_xasprintf("[internal] load remote build context %s", context->shown);
+	id = cb_build_show(build, name);
+	cb_progress_started(build->progress, id);
+	r = cb_scheduler_call(&build->scheduler, CB_LANE_NET, open_main, &arg, 1, err);
+	if (r < 0)
+		cb_progress_error(build->progress, id, err && *err ? cb_err_msg(*err) : "");
+	else
+		cb_progress_done(build->progress, id);
+	return r < 0 ? r : cb_context_read_remote_file(build->settings, context, &build->file, err);
+}
+
 int cb_build_plan(struct cb_build *build, struct cb_err **err)
 {
 	struct cb_plan_options options = {
@@ -472,7 +517,7 @@ int cb_build_plan(struct cb_build *build, struct cb_err **err)
 	};
 	cleanup_free char *name = NULL;
 	uint32_t id;
-	int r = cb_context_read_file(build->settings, &build->file, err);
+	int r = read_buildfile(build, err);
 
 	if (r < 0)
 		return r;

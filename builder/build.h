@@ -30,6 +30,7 @@ struct cb_build {
 	struct cb_store *store;
 	struct cb_runtime *runtime;
 	struct cb_registry *registry;
+	struct cb_http *http; /* of remote contexts */
 	struct cb_puller *puller;
 	struct cb_contexts *contexts;
 	struct cb_context_file file;
@@ -101,8 +102,14 @@ int cb_build_fds(struct cb_build *build, const struct cb_chain *chain, int **ret
 int cb_step_execute(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err);
 int cb_step_probe(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err);
 int cb_step_image(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err);
+/** Fetches and opens a remote context; @vertex (may be NULL) shows how far it is. 1 when nothing had to be fetched. */
+int cb_step_fetch(
+	struct cb_build *build, const struct cb_vertex *vertex, struct cb_context *context, struct cb_err **err);
 int cb_step_select(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err);
 int cb_step_copy(struct cb_build *build, struct cb_vertex *vertex, struct cb_snapshot *snapshot, struct cb_err **err);
+/** Copies the content of directory @path of @source (NULL: empty) into the empty directory @dirfd. */
+int cb_step_copy_dir(
+	struct cb_build *build, const struct cb_vertex *source, const char *path, int dirfd, struct cb_err **err);
 int cb_step_workdir(
 	struct cb_build *build, struct cb_vertex *vertex, struct cb_snapshot *snapshot, struct cb_err **err);
 int cb_step_run(struct cb_build *build, struct cb_vertex *vertex, struct cb_snapshot *snapshot, struct cb_err **err);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/path.h"
+#include "builder/context.h"
 
 struct cb_cachekey {
 	struct cb_hasher *hasher;
@@ -91,7 +92,10 @@ static void copy_sources(struct cb_cachekey *key, const struct cb_op_copy *op)
 	for (size_t i = 0; i < op->sources.n; i++) {
 		cleanup_free char *path = cb_path_abs(op->sources.v[i]);
 
-		if (op->parents)
+		/* What it is called is in the digest of the file; where it is fetched from does not matter. */
+		if (op->add && cb_context_is_remote(op->sources.v[i]))
+			cb_cachekey_str(key, "source", "remote");
+		else if (op->parents)
 			cb_cachekey_str(key, "source", op->sources.v[i]);
 		else if (strpbrk(path, "*?[\\"))
 			cb_cachekey_str(key, "source", "*");
@@ -117,6 +121,8 @@ static void copy_operands(struct cb_cachekey *key, const struct cb_op_copy *op)
 	cb_cachekey_words(key, "exclude", &op->excludes);
 	cb_cachekey_num(key, "parents", op->parents);
 	cb_cachekey_num(key, "keep archives", op->add ? op->keep_archives : 1);
+	if (op->unpack)
+		cb_cachekey_num(key, "unpack", op->unpack);
 }
 
 static void run_mount(struct cb_cachekey *key, const struct cb_op_mount *mount)

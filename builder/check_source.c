@@ -32,7 +32,7 @@ static bool is_context(void *arg, const char *name)
 {
 	const struct cb_check_source *source = arg;
 
-	return source->contexts && cb_contexts_find(source->contexts, name);
+	return source->contexts && cb_contexts_find(source->contexts, name, &source->target);
 }
 
 static bool base(void *arg, unsigned int index, struct cb_check_base *ret)

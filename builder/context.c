@@ -7,6 +7,7 @@
 
 #include "base/fd.h"
 #include "base/path.h"
+#include "layers/fetch_url.h"
 #include "layers/ref.h"
 #include "layers/statindex.h"
 #include "parser/dockerignore.h"
@@ -22,19 +23,20 @@ void cb_context_file_done(struct cb_context_file *file)
 	*file = (struct cb_context_file){ 0 };
 }
 
+static const char *const default_names[] = { "Buildfile", "Dockerfile", "Containerfile", "dockerfile" };
+
 static int find_default(const struct cb_settings *settings, char **ret, struct cb_err **err)
 {
-	static const char *const names[] = { "Buildfile", "Dockerfile", "Containerfile", "dockerfile" };
 	struct stat st;
 
-	if (cb_str_eq(settings->context, "-"))
-		return cb_err_set(err, CB_ERR_UNSUPPORTED, "a context from standard input is not supported yet");
+	if (cb_context_kind_of(settings->context) != CB_REMOTE_NONE)
+		return cb_err_set(err, CB_ERR_UNSUPPORTED, "the context would have to be fetched first");
 	if (stat(settings->context, &st) < 0)
 		return cb_err_errno(err, errno, "context %s", settings->context);
 	if (!S_ISDIR(st.st_mode))
 		return cb_err_set(err, CB_ERR_INPUT, "context %s is not a directory", settings->context);
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		cleanup_free char *path = cb_xasprintf("%s/%s", settings->context, names[i]);
+	for (size_t i = 0; i < ARRAY_SIZE(default_names); i++) {
+		cleanup_free char *path = cb_xasprintf("%s/%s", settings->context, default_names[i]);
 
 		if (stat(path, &st) < 0 && errno != ENOENT && errno != ELOOP)
 			return cb_err_errno(err, errno, "look for a Buildfile in %s", settings->context);
@@ -77,6 +79,41 @@ int cb_context_read_file(const struct cb_settings *settings, struct cb_context_f
 	return 0;
 }
 
+int cb_context_read_remote_file(const struct cb_settings *settings, struct cb_context *context,
+	struct cb_context_file *ret, struct cb_err **err)
+{
+	struct cb_context_file file = { 0 };
+	const char *const *names = settings->file ? (const char *const *)&settings->file : default_names;
+	size_t n = settings->file ? 1 : ARRAY_SIZE(default_names);
+	int r = 1;
+
+	if (cb_str_eq(settings->file, "-"))
+		return cb_context_read_file(settings, ret, err);
+	if (context->buildfile.data && settings->file)
+		return cb_err_set(err, CB_ERR_USAGE, "%s is a Buildfile, and -f names another", context->shown);
+	if (context->buildfile.data) {
+		file.shown = cb_xstrdup(context->remote == CB_REMOTE_STDIN ? "<stdin>" : context->shown);
+		cb_buf_add(&file.data, context->buildfile.data, context->buildfile.len);
+		r = 0;
+	}
+	for (size_t i = 0; i < n && r == 1; i++) {
+		r = cb_tree_read_file(context->tree, names[i], CB_BUILDFILE_MAX, &file.data, err);
+		if (r == 0)
+			file.shown = cb_xstrdup(names[i]);
+	}
+	if (r == 1) {
+		cb_err_set(err, CB_ERR_NOT_FOUND, "no %s in the context %s",
+			settings->file ? settings->file : "Buildfile, Dockerfile or Containerfile", context->shown);
+		r = cb_err_hint(err, CB_ERR_NOT_FOUND, "-f names a file inside of a context that is not local");
+	}
+	if (r < 0) {
+		cb_context_file_done(&file);
+		return r;
+	}
+	*ret = file;
+	return 0;
+}
+
 /* ---- contexts ------------------------------------------------------------------------------------------------- */
 
 static struct cb_context *context_new(const char *name, const char *path)
@@ -85,7 +122,49 @@ static struct cb_context *context_new(const char *name, const char *path)
 
 	context->name = cb_xstrdup_null(name);
 	context->path = cb_xstrdup(path);
+	context->dirfd = -EBADF;
 	return context;
+}
+
+enum cb_remote cb_context_kind_of(const char *text)
+{
+	struct stat st;
+
+	if (cb_str_eq(text, "-"))
+		return CB_REMOTE_STDIN;
+	if (stat(text, &st) == 0)
+		return CB_REMOTE_NONE;
+	if (cb_git_url_is(text, true))
+		return CB_REMOTE_GIT;
+	if (!strncasecmp(text, "http://", 7) || !strncasecmp(text, "https://", 8))
+		return CB_REMOTE_URL;
+	return CB_REMOTE_NONE;
+}
+
+bool cb_context_is_remote(const char *source)
+{
+	return !strncasecmp(source, "http://", 7) || !strncasecmp(source, "https://", 8) ||
+	       cb_git_url_is(source, false);
+}
+
+static int set_remote(struct cb_context *context, enum cb_remote remote, struct cb_err **err)
+{
+	context->remote = remote;
+	switch (remote) {
+	case CB_REMOTE_NONE:
+		return 0;
+	case CB_REMOTE_STDIN:
+		context->shown = cb_xstrdup("from standard input");
+		return 0;
+	case CB_REMOTE_URL:
+		context->shown = cb_http_url_redact(context->path);
+		context->file_name = cb_fetch_url_name(context->path);
+		return 0;
+	case CB_REMOTE_GIT:
+		context->shown = cb_git_url_redact(context->path);
+		return cb_git_url_parse(context->path, &context->git, err);
+	}
+	return 0;
 }
 
 static struct cb_context *context_free(struct cb_context *context)
@@ -95,7 +174,13 @@ static struct cb_context *context_free(struct cb_context *context)
 	free(context->name);
 	free(context->path);
 	free(context->ignore_file);
+	free(context->shown);
+	free(context->file_name);
+	cb_git_url_free(context->git);
+	cb_buf_done(&context->buildfile);
 	cb_tree_free(context->tree);
+	cb_closep(&context->dirfd);
+	cb_snapshot_free(context->snapshot);
 	cb_ignore_free(context->ignore);
 	cb_stat_index_free(context->stats);
 	free(context);
@@ -118,12 +203,20 @@ static int add_named(struct cb_contexts *contexts, const char *pair, struct cb_e
 	} else if (cb_str_starts(value, "oci-layout://")) {
 		named->kind = CB_CONTEXT_IMAGE;
 		named->image = cb_xstrdup(value);
-	} else if (strstr(value, "://") || cb_str_starts(value, "git@")) {
-		return cb_err_set(
-			err, CB_ERR_UNSUPPORTED, "--build-context %s: remote contexts are not supported yet", pair);
 	} else {
+		enum cb_remote remote = cb_context_kind_of(value);
+		int r;
+
+		if (remote == CB_REMOTE_STDIN)
+			return cb_err_set(err, CB_ERR_USAGE,
+				"--build-context %s: only the main context can come from standard input", pair);
+		if (remote == CB_REMOTE_NONE && strstr(value, "://"))
+			return cb_err_set(err, CB_ERR_USAGE, "--build-context %s: unknown kind of context", pair);
 		named->kind = CB_CONTEXT_DIR;
 		named->dir = context_new(named->name, value);
+		named->dir->unpack = true;
+		r = set_remote(named->dir, remote, err);
+		return r < 0 ? cb_err_wrap(err, r, "--build-context %s", named->name) : r;
 	}
 	return 0;
 }
@@ -132,13 +225,18 @@ int cb_contexts_new(const struct cb_settings *settings, struct cb_contexts **ret
 {
 	CB_CLEANUP(cb_contexts_free) struct cb_contexts *contexts = cb_new0(struct cb_contexts);
 
+	int r;
+
 	contexts->main = context_new(NULL, settings->context);
+	contexts->main->unpack = true;
+	r = set_remote(contexts->main, cb_context_kind_of(settings->context), err);
+	if (r < 0)
+		return cb_err_wrap(err, r, "context %s", contexts->main->shown);
 	if (settings->file && !cb_str_eq(settings->file, "-"))
-		contexts->main->ignore_file = cb_xasprintf("%s.dockerignore", settings->file);
+		cb_contexts_note_file(contexts, settings->file);
 	contexts->named = cb_newa0(struct cb_named_context, settings->build_contexts.n + 1);
 	for (size_t i = 0; i < settings->build_contexts.n; i++) {
-		int r = add_named(contexts, settings->build_contexts.v[i], err);
-
+		r = add_named(contexts, settings->build_contexts.v[i], err);
 		if (r < 0)
 			return r;
 	}
@@ -156,9 +254,78 @@ struct cb_contexts *cb_contexts_free(struct cb_contexts *contexts)
 		free(contexts->named[i].image);
 		context_free(contexts->named[i].dir);
 	}
+	for (size_t i = 0; i < contexts->n_added; i++)
+		context_free(contexts->added[i]);
 	free(contexts->named);
+	free(contexts->added);
 	free(contexts);
 	return NULL;
+}
+
+void cb_contexts_note_file(struct cb_contexts *contexts, const char *path)
+{
+	free(contexts->main->ignore_file);
+	contexts->main->ignore_file = cb_xasprintf("%s.dockerignore", path);
+}
+
+static int set_checksum(struct cb_context *context, const char *text, struct cb_err **err)
+{
+	if (context->git) {
+		size_t len = strlen(text);
+
+		if (len < 7 || len > 64 || strspn(text, "0123456789abcdefABCDEF") != len)
+			return cb_err_set(
+				err, CB_ERR_INPUT, "--checksum of a git repository is a commit, not \"%s\"", text);
+		if (context->git->checksum)
+			return cb_str_ieq(context->git->checksum, text)
+				       ? 0
+				       : cb_err_set(err, CB_ERR_INPUT, "--checksum=%s conflicts with the URL", text);
+		context->git->checksum = cb_str_lower(cb_xstrdup(text));
+		return 0;
+	}
+	if (cb_digest_parse(text, &context->checksum))
+		return 0;
+	cb_err_set(err, CB_ERR_INPUT, "--checksum=%s: unsupported algorithm or invalid digest", text);
+	return cb_err_hint(err, CB_ERR_INPUT, "expected sha256: and 64 hex digits in lower case");
+}
+
+static bool same_source(const struct cb_context *a, const struct cb_context *b)
+{
+	return a->remote == b->remote && cb_str_eq(a->path, b->path) && cb_digest_equal(&a->checksum, &b->checksum) &&
+	       (!a->git ||
+		       (a->git->keep_git_dir == b->git->keep_git_dir && cb_str_eq(a->git->checksum, b->git->checksum)));
+}
+
+int cb_contexts_add_remote(struct cb_contexts *contexts, const struct cb_remote_source *source, struct cb_context **ret,
+	struct cb_err **err)
+{
+	struct cb_context *context = context_new(NULL, source->text);
+	bool git = cb_git_url_is(source->text, false);
+	int r = set_remote(context, git ? CB_REMOTE_GIT : CB_REMOTE_URL, err);
+
+	if (r == 0 && source->has_keep_git_dir && !git)
+		r = cb_err_set(err, CB_ERR_INPUT, "--keep-git-dir is for git repositories");
+	if (r == 0 && source->has_keep_git_dir)
+		context->git->keep_git_dir = source->keep_git_dir;
+	if (r == 0 && source->checksum)
+		r = set_checksum(context, source->checksum, err);
+	context->line = source->line;
+	context->col = source->col;
+	for (size_t i = 0; i < contexts->n_added && r == 0; i++) {
+		if (same_source(contexts->added[i], context)) {
+			context_free(context);
+			*ret = contexts->added[i];
+			return 0;
+		}
+	}
+	if (r < 0) {
+		context_free(context);
+		return r;
+	}
+	contexts->added = cb_xreallocarray(contexts->added, contexts->n_added + 1, sizeof(struct cb_context *));
+	contexts->added[contexts->n_added++] = context;
+	*ret = context;
+	return 0;
 }
 
 static char *normal_name(const char *text)
@@ -170,22 +337,46 @@ static char *normal_name(const char *text)
 	return cb_ref_familiar(ref, true);
 }
 
-const struct cb_named_context *cb_contexts_find(const struct cb_contexts *contexts, const char *name)
+static const struct cb_named_context *find_exactly(const struct cb_contexts *contexts, const char *name)
 {
 	cleanup_free char *normal = NULL;
 
-	for (size_t i = 0; i < contexts->n_named; i++) {
-		cleanup_free char *other = NULL;
-
+	for (size_t i = 0; i < contexts->n_named; i++)
 		if (cb_str_ieq(contexts->named[i].name, name))
 			return &contexts->named[i];
+	for (size_t i = 0; i < contexts->n_named; i++) {
+		cleanup_free char *other = normal_name(contexts->named[i].name);
+
 		if (!normal)
 			normal = normal_name(name);
-		other = normal_name(contexts->named[i].name);
 		if (cb_str_eq(normal, other))
 			return &contexts->named[i];
 	}
 	return NULL;
+}
+
+const struct cb_named_context *cb_contexts_find(
+	const struct cb_contexts *contexts, const char *name, const struct cb_platform *platform)
+{
+	const struct cb_named_context *found = NULL;
+	char text[CB_PLATFORM_TEXT_MAX];
+
+	if (!contexts->n_named)
+		return NULL;
+	cb_platform_format(platform, text);
+	for (size_t i = 0; i < contexts->n_named && !found; i++) {
+		const char *suffix = strstr(contexts->named[i].name, "::");
+		cleanup_free char *base = NULL, *mine = NULL, *theirs = NULL;
+
+		if (!suffix || !cb_str_ieq(suffix + 2, text))
+			continue;
+		base = cb_xstrndup(contexts->named[i].name, (size_t)(suffix - contexts->named[i].name));
+		mine = normal_name(base);
+		theirs = normal_name(name);
+		if (cb_str_ieq(base, name) || cb_str_eq(mine, theirs))
+			found = &contexts->named[i];
+	}
+	return found ? found : find_exactly(contexts, name);
 }
 
 /* ---- opening -------------------------------------------------------------------------------------------------- */
@@ -223,6 +414,11 @@ static void index_store(void *userdata, const struct cb_file_id *id, const unsig
 	st.st_ctim.tv_sec = id->ctime_ns / 1000000000;
 	st.st_ctim.tv_nsec = id->ctime_ns % 1000000000;
 	cb_stat_index_put(userdata, &st, sha256);
+}
+
+void cb_context_use_index(struct cb_context *context)
+{
+	context->index = (struct cb_hash_index){ index_lookup, index_store, context->stats };
 }
 
 static int read_ignore(struct cb_context *context, int dirfd, struct cb_err **err)
@@ -272,7 +468,7 @@ int cb_context_open(struct cb_context *context, struct cb_store *store, struct c
 	r = cb_stat_index_open(store, full ? full : context->path, &context->stats, err);
 	if (r < 0)
 		return r;
-	context->index = (struct cb_hash_index){ index_lookup, index_store, context->stats };
+	cb_context_use_index(context);
 	filter.userdata = context->ignore;
 	return cb_tree_new_plain(dirfd, context->ignore ? &filter : NULL, true, &context->tree, err);
 }

@@ -5,32 +5,18 @@
 #include "base/buf.h"
 #include "builder/planner.h"
 
-/* What ADD takes for a URL or a git repository; everything else is a path. */
-static bool is_remote(const char *source)
-{
-	static const char *const prefixes[] = { "http://", "https://", "git://", "ssh://", "git@" };
-
-	for (size_t i = 0; i < ARRAY_SIZE(prefixes); i++)
-		if (!strncasecmp(source, prefixes[i], strlen(prefixes[i])))
-			return true;
-	return false;
-}
-
 static int check_remote(const struct cb_instr *instr, struct cb_text text, const char *source, struct cb_err **err)
 {
-	if (!is_remote(source))
+	if (instr->kw != CB_KW_COPY || !cb_context_is_remote(source))
 		return 0;
-	if (instr->kw == CB_KW_COPY) {
-		cb_err_at(err, CB_ERR_INPUT, text.line, text.col, "source can't be a URL for COPY");
-		return cb_err_hint(err, CB_ERR_INPUT, "ADD fetches URLs");
-	}
-	return cb_err_at(err, CB_ERR_UNSUPPORTED, text.line, text.col,
-		"ADD of %s: remote sources are not supported yet", source);
+	cb_err_at(err, CB_ERR_INPUT, text.line, text.col, "source can't be a URL for COPY");
+	return cb_err_hint(err, CB_ERR_INPUT, "ADD fetches URLs");
 }
 
 struct operands {
 	struct cb_strv sources, excludes;
-	char *dest, *chown, *chmod;
+	char *dest, *chown, *chmod, *checksum;
+	size_t n_remote;
 };
 
 static void operands_done(struct operands *o)
@@ -40,6 +26,7 @@ static void operands_done(struct operands *o)
 	free(o->dest);
 	free(o->chown);
 	free(o->chmod);
+	free(o->checksum);
 }
 
 static int expand_operands(const struct plan_step *step, struct operands *o, struct cb_err **err)
@@ -56,14 +43,17 @@ static int expand_operands(const struct plan_step *step, struct operands *o, str
 			return r;
 		cb_strv_take(&o->sources, source);
 		r = check_remote(step->instr, copy->sources.v[i], source, err);
+		o->n_remote += cb_context_is_remote(source);
 	}
 	if (r == 0 && copy->chown.s)
 		r = cb_scope_expand(scope, copy->chown, &o->chown, err);
 	if (r == 0 && copy->chmod.s)
 		r = cb_scope_expand(scope, copy->chmod, &o->chmod, err);
 	if (r == 0 && copy->checksum.s)
+		r = cb_scope_expand(scope, copy->checksum, &o->checksum, err);
+	if (r == 0 && o->checksum && *o->checksum && (o->n_remote != 1 || o->sources.n != 1 || copy->n_files))
 		r = cb_err_at(err, CB_ERR_INPUT, copy->checksum.line, copy->checksum.col,
-			"--checksum requires a remote source");
+			o->n_remote ? "--checksum is for a single source" : "--checksum requires a remote source");
 	for (size_t i = 0; i < copy->excludes.n; i++)
 		cb_strv_add(&o->excludes, copy->excludes.v[i].s);
 	return r;
@@ -113,39 +103,88 @@ static void history(const struct plan_step *step, const struct operands *o)
 	cb_imagestate_history(step->stage->state, cb_buf_str(&text), true);
 }
 
-/* The SELECT of the sources, or NULL when there are only here-documents. */
 /* Texts of triggers go with the plan, those of the Buildfile later. */
-static const struct cb_text *places_of(struct cb_planner *p, const struct cb_copy *copy)
+static const struct cb_text *places_of(struct cb_planner *p, const struct cb_copy *copy, size_t first)
 {
-	struct cb_text *places = cb_arena_alloc(p->plan->graph.arena, (copy->sources.n + 1) * sizeof(*places));
+	struct cb_text *places = cb_arena_alloc(p->plan->graph.arena, (copy->sources.n - first + 1) * sizeof(*places));
 
-	for (size_t i = 0; i < copy->sources.n; i++)
-		places[i] = (struct cb_text){ .line = copy->sources.v[i].line, .col = copy->sources.v[i].col };
+	for (size_t i = first; i < copy->sources.n; i++)
+		places[i - first] = (struct cb_text){ .line = copy->sources.v[i].line, .col = copy->sources.v[i].col };
 	return places;
 }
 
-static int select_sources(struct cb_planner *p, const struct plan_step *step, const struct cb_op_copy *op,
-	struct cb_vertex **ret, struct cb_err **err)
+/* The SELECT of one remote source: its only file, or all that a repository holds. */
+static int select_remote(struct cb_planner *p, const struct plan_step *step, const struct operands *o, size_t at,
+	const struct cb_op_copy *op, struct cb_vertex **ret, struct cb_err **err)
+{
+	const struct cb_copy *copy = &step->instr->copy;
+	const struct cb_text text = copy->sources.v[at];
+	struct cb_remote_source source = { .text = o->sources.v[at],
+		.checksum = o->checksum && *o->checksum ? o->checksum : NULL,
+		.has_keep_git_dir = copy->has_keep_git_dir,
+		.keep_git_dir = copy->keep_git_dir,
+		.line = step->trigger ? step->line : text.line,
+		.col = step->trigger ? step->col : text.col };
+	struct cb_op_select *select = cb_arena_alloc(p->plan->graph.arena, sizeof(*select));
+	const char **words = cb_arena_alloc(p->plan->graph.arena, 2 * sizeof(*words));
+	struct from from = { .kind = FROM_CONTEXT };
+	int r = cb_contexts_add_remote(p->opts.contexts, &source, &from.context, err);
+
+	if (r < 0)
+		return cb_err_locate(err, r, source.line, source.col, source.line);
+	words[0] = from.context->remote == CB_REMOTE_URL
+			   ? cb_arena_printf(p->plan->graph.arena, "/%s", from.context->file_name)
+			   : "/";
+	*select = (struct cb_op_select){ .sources = { words, 1 }, .excludes = op->excludes, .literal = true };
+	*ret = plan_select(p, step, plan_source(p, &from), select);
+	return 0;
+}
+
+static int select_paths(struct cb_planner *p, const struct plan_step *step, size_t first, size_t n,
+	const struct cb_op_copy *op, struct cb_vertex **ret, struct cb_err **err)
 {
 	const struct cb_copy *copy = &step->instr->copy;
 	struct from from = { .kind = FROM_CONTEXT, .context = p->opts.contexts->main };
-	struct cb_op_select *select;
+	struct cb_op_select *select = cb_arena_alloc(p->plan->graph.arena, sizeof(*select));
 
-	*ret = NULL;
-	if (!op->sources.n)
-		return 0;
 	if (copy->from.s) {
 		int r = plan_find_from(p, step->stage, copy->from.s, true, copy->from.line, copy->from.col, &from, err);
 
 		if (r < 0)
 			return r;
 	}
-	select = cb_arena_alloc(p->plan->graph.arena, sizeof(*select));
-	*select = (struct cb_op_select){
-		.sources = op->sources, .excludes = op->excludes, .parents = op->parents, .places = places_of(p, copy)
-	};
+	*select = (struct cb_op_select){ .sources = { op->sources.v + first, n },
+		.excludes = op->excludes,
+		.parents = op->parents,
+		.places = places_of(p, copy, first) };
 	*ret = plan_select(p, step, plan_source(p, &from), select);
 	return 0;
+}
+
+/*
+ * The SELECTs of the sources in @ret, which has room for one each: none when there are only here-documents. Local
+ * sources that stand together are selected together.
+ */
+static int select_sources(struct cb_planner *p, const struct plan_step *step, const struct operands *o,
+	const struct cb_op_copy *op, struct cb_vertex **ret, size_t *ret_n, struct cb_err **err)
+{
+	size_t n = 0;
+	int r = 0;
+
+	for (size_t i = 0; i < o->sources.n && r == 0;) {
+		size_t end = i;
+
+		while (end < o->sources.n && !cb_context_is_remote(o->sources.v[end]))
+			end++;
+		if (end > i) {
+			r = select_paths(p, step, i, end - i, op, &ret[n++], err);
+			i = end;
+		} else {
+			r = select_remote(p, step, o, i++, op, &ret[n++], err);
+		}
+	}
+	*ret_n = n;
+	return r;
 }
 
 /* Appends what reading the files of @select needs: the digest, and for a stage its file system. At most 3. */
@@ -191,8 +230,9 @@ int plan_copy(struct cb_planner *p, const struct plan_step *step, struct cb_err 
 	bool add = step->instr->kw == CB_KW_ADD;
 	struct cb_vertex_spec spec = { .kind = add ? CB_VERTEX_ADD : CB_VERTEX_COPY };
 	struct cb_op_copy *op = cb_arena_alloc(p->plan->graph.arena, sizeof(*op));
-	struct cb_input inputs[8];
-	struct cb_vertex *select = NULL;
+	cleanup_free struct cb_vertex **selects = NULL;
+	cleanup_free struct cb_input *inputs = NULL;
+	size_t n_selects = 0, n = 0;
 	int r;
 
 	spec.name = plan_step_name(p, step);
@@ -210,18 +250,24 @@ int plan_copy(struct cb_planner *p, const struct plan_step *step, struct cb_err 
 		.parents = copy->parents,
 		.link = copy->link,
 		.keep_archives = copy->has_unpack && !copy->unpack,
+		.unpack = copy->has_unpack && copy->unpack,
 	};
+	/* Each source brings its digest, its file system and the image below that; the stage brings two. */
+	selects = cb_xcalloc(o.sources.n + 1, sizeof(struct cb_vertex *));
+	inputs = cb_xcalloc(3 * o.sources.n + 4, sizeof(*inputs));
 	spec.op = op;
 	r = expand_files(p, step, op, err);
 	if (r == 0)
-		r = select_sources(p, step, op, &select, err);
+		r = select_sources(p, step, &o, op, selects, &n_selects, err);
 	if (r < 0)
 		return r;
 	history(step, &o);
+	for (size_t i = 0; i < n_selects; i++)
+		n = source_inputs(p, inputs, n, selects[i]);
 	if (op->link)
-		emit_linked(p, step, &spec, inputs, source_inputs(p, inputs, 0, select));
+		emit_linked(p, step, &spec, inputs, n);
 	else
-		plan_emit(p, step, &spec, inputs, source_inputs(p, inputs, 0, select));
+		plan_emit(p, step, &spec, inputs, n);
 	return 0;
 }
 

@@ -60,7 +60,7 @@ static int from_named(struct cb_planner *p, const struct cb_named_context *named
 int plan_find_from(struct cb_planner *p, struct stage_plan *at, const char *name, bool numbers, unsigned int line,
 	unsigned int col, struct from *ret, struct cb_err **err)
 {
-	const struct cb_named_context *named = cb_contexts_find(p->opts.contexts, name);
+	const struct cb_named_context *named = cb_contexts_find(p->opts.contexts, name, &p->opts.target);
 	const struct cb_stage *stage = NULL;
 	uint32_t index;
 
@@ -134,7 +134,7 @@ static int stage_base(struct cb_planner *p, struct stage_plan *sp, struct cb_map
 		sp->base.kind = FROM_SCRATCH;
 		return 0;
 	}
-	named = cb_contexts_find(p->opts.contexts, name);
+	named = cb_contexts_find(p->opts.contexts, name, &sp->platform);
 	if (named)
 		return from_named(p, named, &sp->platform, text.line, text.col, &sp->base, err);
 	sp->base.stage = cb_map_get(by_name, name);

@@ -32,7 +32,7 @@ static const char *cache_name(struct cb_planner *p, const struct cb_mount *mount
 	return cb_arena_strndup(p->plan->graph.arena, cb_digest_hex(&digest), 32);
 }
 
-/* What a bind mount shows: its digest counts, its file system is mounted. */
+/* What a bind mount shows and a cache mount begins with: its digest counts, its file system is read. */
 static int bind_source(struct cb_planner *p, const struct plan_step *step, struct mounts *mounts,
 	struct cb_op_mount *out, struct cb_text text, struct cb_err **err)
 {
@@ -97,11 +97,16 @@ static int add_mount(struct cb_planner *p, const struct plan_step *step, const s
 	}
 	out->mount = mount;
 	mounts->n++;
-	if (mount->type == CB_MOUNT_BIND)
+	if (mount->type == CB_MOUNT_BIND || (mount->type == CB_MOUNT_CACHE && mount->from))
 		return bind_source(p, step, mounts, out, spec->text, err);
-	if (mount->type == CB_MOUNT_CACHE && mount->from)
-		return cb_err_at(err, CB_ERR_UNSUPPORTED, spec->text.line, spec->text.col,
-			"a cache mount with from= is not supported yet");
+	if (mount->type == CB_MOUNT_CACHE && mount->source) {
+		cleanup_free char *sub = cb_path_abs(mount->source);
+
+		/* Of an empty directory there is nothing else. */
+		if (!cb_str_eq(sub, "/"))
+			return cb_err_at(err, CB_ERR_INPUT, spec->text.line, spec->text.col,
+				"\"%s\" is not in an empty cache mount: source needs from", mount->source);
+	}
 	return 0;
 }
 

@@ -86,12 +86,17 @@ struct cb_vertex *plan_emit(struct cb_planner *p, const struct plan_step *step, 
 static struct cb_vertex *context_vertex(struct cb_planner *p, struct cb_context *context)
 {
 	struct cb_op_context *op = cb_arena_alloc(p->plan->graph.arena, sizeof(*op));
-	char *name = context->name
-			     ? cb_arena_printf(p->plan->graph.arena, "[context %s] load build context", context->name)
-			     : cb_arena_strdup(p->plan->graph.arena, "[internal] load build context");
+	struct cb_arena *arena = p->plan->graph.arena;
+	char *name = context->name ? cb_arena_printf(arena, "[context %s] load build context", context->name)
+		     : context == p->opts.contexts->main
+			     ? cb_arena_strdup(arena, "[internal] load build context")
+			     : cb_arena_printf(arena, "[internal] fetch %s", context->shown);
 	struct cb_vertex_spec spec = {
 		.kind = CB_VERTEX_CONTEXT, .name = name, .stage = "internal", .content_defined = true, .op = op
 	};
+
+	spec.line = spec.end_line = context->line;
+	spec.col = context->col;
 
 	op->context = context;
 	return plan_add(p, &spec, NULL);

@@ -38,6 +38,11 @@ void cb_settings_done(struct cb_settings *settings)
 	free(settings->outputs);
 	free(settings->ulimits);
 	free(settings->secrets);
+	for (size_t i = 0; i < settings->n_ssh; i++) {
+		free(settings->ssh[i].id);
+		cb_strv_done(&settings->ssh[i].paths);
+	}
+	free(settings->ssh);
 	*settings = (struct cb_settings){ 0 };
 }
 
@@ -276,7 +281,7 @@ static int add_string(struct cb_strv *list, const char *option, const char *text
 static int set_unsupported(const char *option, const char *value, struct cb_err **err)
 {
 	/* Scripts switch these off, which is what they are. */
-	if (!strcmp(value, "false") && strcmp(option, "ssh"))
+	if (!strcmp(value, "false"))
 		return 0;
 	return cb_err_set(err, CB_ERR_USAGE, "--%s is not supported by this version of cbuild", option);
 }
@@ -363,6 +368,8 @@ int cb_settings_set(struct cb_settings *settings, const struct cb_opt *opt, cons
 		return cb_settings_add_secret(settings, value, envp, err);
 	case SET_SHM_SIZE:
 		return set_shm_size(settings, value, err);
+	case SET_SSH:
+		return cb_settings_add_ssh(settings, value, err);
 	case SET_ULIMIT:
 		return cb_settings_add_ulimit(settings, value, err);
 	case SET_IGNORED:

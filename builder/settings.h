@@ -45,6 +45,12 @@ struct cb_secret_spec {
 	char *env; /* environment variable of cbuild, or NULL */
 };
 
+/** One --ssh: `default`, `id=SOCKET`, `id=KEY[,KEY…]`. */
+struct cb_ssh_spec {
+	char *id;
+	struct cb_strv paths; /* a socket or key files; none: the agent of SSH_AUTH_SOCK */
+};
+
 /** One --ulimit: `nofile=1024:2048`. */
 struct cb_ulimit_spec {
 	char *name;
@@ -79,6 +85,8 @@ struct cb_settings {
 	size_t n_ulimits, cap_ulimits;
 	struct cb_secret_spec *secrets;
 	size_t n_secrets, cap_secrets;
+	struct cb_ssh_spec *ssh;
+	size_t n_ssh, cap_ssh;
 	struct cb_strv allow; /* entitlements: network.host, security.insecure */
 	char *isolation;      /* "auto" or the name of a rung; never NULL after parsing */
 	uint32_t jobs;        /* concurrent RUN steps; 0: chosen by the scheduler */

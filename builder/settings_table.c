@@ -11,7 +11,7 @@ const struct cb_opt cb_build_options[] = {
 	{ "add-host", 0, VALUE, SET_ADD_HOST, "NAME:IP", "add a line to /etc/hosts of RUN steps", NULL },
 	{ "allow", 0, VALUE, SET_ALLOW, "ENTITLEMENT", "grant what a Buildfile may ask for: network.host, security.insecure", "network.host|security.insecure" },
 	{ "build-arg", 0, VALUE, SET_BUILD_ARG, "KEY[=VALUE]", "set an ARG; without a value, from the environment", NULL },
-	{ "build-context", 0, VALUE, SET_BUILD_CONTEXT, "NAME=DIR", "give FROM, COPY --from and mounts another source called NAME", NULL },
+	{ "build-context", 0, VALUE, SET_BUILD_CONTEXT, "NAME=SOURCE", "give FROM, COPY --from and mounts another source called NAME: DIR, docker-image://REF, oci-layout://DIR, a URL or a git repository", NULL },
 	{ "ca-cert", 0, VALUE, SET_CA_CERT, "FILE", "trust these certificates (PEM) of registries and servers too", "file" },
 	{ "call", 0, VALUE, SET_CALL, "METHOD[,format=json]", "build, or only answer: check, outline (arguments, secrets), targets (stages)", "build|check|outline|targets" },
 	{ "check", 0, FLAG, SET_CHECK, NULL, "report build checks and build nothing: --call=check", NULL },
@@ -34,6 +34,7 @@ const struct cb_opt cb_build_options[] = {
 	{ "root", 0, VALUE, SET_ROOT, "DIR", "the store; default: $CBUILD_ROOT, /var/lib/cbuild, or ~/.local/share/cbuild of an ordinary user", "dir" },
 	{ "secret", 0, VALUE, SET_SECRET, "id=ID[,src=FILE|,env=NAME]", "offer a secret to RUN --mount=type=secret", NULL },
 	{ "shm-size", 0, VALUE, SET_SHM_SIZE, "SIZE", "size of /dev/shm in RUN steps", NULL },
+	{ "ssh", 0, VALUE, SET_SSH, "ID[=SOCKET|KEY]", "offer an SSH agent, or one with these keys, to RUN --mount=type=ssh", NULL },
 	{ "tag", 't', VALUE, SET_TAG, "NAME[:TAG]", "name the image in the store and in the outputs", NULL },
 	{ "target", 0, VALUE, SET_TARGET, "STAGE", "the stage to build; default: the last one", NULL },
 	{ "ulimit", 0, VALUE, SET_ULIMIT, "NAME=SOFT[:HARD]", "resource limit of RUN steps", NULL },
@@ -66,7 +67,6 @@ const struct cb_opt cb_build_options[] = {
 	{ "push", 0, FLAG, SET_UNSUPPORTED, NULL, NULL, NULL },
 	{ "resource", 0, VALUE, SET_UNSUPPORTED, "LIMIT", NULL, NULL },
 	{ "sbom", 0, VALUE, SET_UNSUPPORTED, "MODE", NULL, NULL },
-	{ "ssh", 0, VALUE, SET_UNSUPPORTED, "ID", NULL, NULL },
 	{ 0 },
 };
 /* clang-format on */

@@ -195,3 +195,25 @@ int cb_settings_set_call(struct cb_settings *settings, const char *text, struct 
 	}
 	return 0;
 }
+
+int cb_settings_add_ssh(struct cb_settings *settings, const char *text, struct cb_err **err)
+{
+	const char *value = strchr(text, '=');
+	size_t len = strcspn(text, "=");
+	struct cb_ssh_spec *spec;
+
+	if (!len || (value && !value[1]))
+		return cb_err_set(err, CB_ERR_USAGE, "--ssh %s: expected default, ID or ID=SOCKET|KEY", text);
+	for (size_t i = 0; i < settings->n_ssh; i++)
+		if (strlen(settings->ssh[i].id) == len && !strncmp(settings->ssh[i].id, text, len))
+			return cb_err_set(err, CB_ERR_USAGE, "--ssh %.*s is given twice", (int)len, text);
+	CB_GROW(settings->ssh, settings->cap_ssh, settings->n_ssh + 1);
+	spec = &settings->ssh[settings->n_ssh++];
+	*spec = (struct cb_ssh_spec){ .id = cb_xstrndup(text, len) };
+	if (value)
+		cb_strv_split(&spec->paths, value + 1, ',');
+	for (size_t i = 0; i < spec->paths.n; i++)
+		if (!*spec->paths.v[i])
+			return cb_err_set(err, CB_ERR_USAGE, "--ssh %s has an empty part", text);
+	return 0;
+}

@@ -11,6 +11,8 @@
 int cb_settings_add_host(struct cb_settings *settings, const char *text, struct cb_err **err);
 /** `name=soft[:hard]`. */
 int cb_settings_add_ulimit(struct cb_settings *settings, const char *text, struct cb_err **err);
+/** `default`, `ID` or `ID=SOCKET|KEY[,KEY…]`. */
+int cb_settings_add_ssh(struct cb_settings *settings, const char *text, struct cb_err **err);
 /** `id=ID[,src=FILE][,env=NAME][,type=file|env]`; without a source, the variable ID, else the file ID. */
 int cb_settings_add_secret(struct cb_settings *settings, const char *text, char *const *envp, struct cb_err **err);
 

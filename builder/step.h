@@ -59,7 +59,10 @@ struct cb_op_file {
 	size_t len;
 };
 
-/** COPY and ADD. Sources are read from the vertex behind the role SOURCE of the input of role FILES. */
+/**
+ * COPY and ADD. Sources are read from the vertices behind the role SOURCE of the inputs of role FILES, in their order;
+ * more than one when ADD has remote sources, each of which is one of its own.
+ */
 struct cb_op_copy {
 	struct cb_words sources, excludes;
 	const struct cb_op_file *files;
@@ -68,6 +71,7 @@ struct cb_op_copy {
 	const char *chown, *chmod; /* or NULL */
 	bool add, parents, link;
 	bool keep_archives; /* ADD --unpack=false */
+	bool unpack;        /* ADD --unpack=true: what was downloaded too */
 };
 
 struct cb_op_workdir {
@@ -79,8 +83,8 @@ struct cb_op_workdir {
 /** A RUN --mount, resolved. */
 struct cb_op_mount {
 	const struct cb_mount *mount; /* target absolute */
-	struct cb_vertex *source;     /* bind: whose files; NULL: none (empty) */
-	const char *sub;              /* bind: path in the source */
+	struct cb_vertex *source;     /* bind, cache with from=: whose files; NULL: none (empty) */
+	const char *sub;              /* path in the source; NULL without from= of a cache */
 	const char *cache_name;       /* cache: directory name in the store */
 };
 

@@ -24,11 +24,16 @@ static struct cb_vertex *input_of(const struct cb_vertex *vertex, enum cb_input_
 	return NULL;
 }
 
-static const struct cb_hash_index *index_of(const struct cb_vertex *source)
+static const struct cb_context *context_of(const struct cb_vertex *source)
 {
 	if (!source || source->kind != CB_VERTEX_CONTEXT)
 		return NULL;
-	return &((const struct cb_op_context *)source->op)->context->index;
+	return ((const struct cb_op_context *)source->op)->context;
+}
+
+static const struct cb_hash_index *index_of(const struct cb_vertex *source)
+{
+	return context_of(source) ? &context_of(source)->index : NULL;
 }
 
 /* ---- selection ------------------------------------------------------------------------------------------------ */
@@ -63,9 +68,7 @@ static void selection_done(struct selection *s)
 /* Says where a source was looked for, and why it may not be there although it is. */
 static void explain_missing(const struct cb_vertex *source, struct cb_tree *tree, const char *path, struct cb_err **err)
 {
-	const struct cb_context *context = source && source->kind == CB_VERTEX_CONTEXT
-						   ? ((const struct cb_op_context *)source->op)->context
-						   : NULL;
+	const struct cb_context *context = context_of(source);
 	cleanup_free char *clean = cb_path_abs(path), *found = NULL;
 
 	if (!context) {
@@ -118,6 +121,18 @@ static int select_files(
 	return 0;
 }
 
+/* A downloaded file is known by name and time too, which the digests of contents leave out. */
+static void remote_identity(const struct cb_vertex *source, struct cb_digest *digest)
+{
+	const struct cb_context *context = context_of(source);
+	cleanup_free char *text = NULL;
+
+	if (!context || context->remote != CB_REMOTE_URL || !context->is_file)
+		return;
+	text = cb_xasprintf("%s\n%s\n%lld", digest->text, context->file_name, (long long)context->mtime.tv_sec);
+	cb_digest_of(text, strlen(text), digest);
+}
+
 int cb_step_select(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err)
 {
 	__attribute__((cleanup(selection_done))) struct selection s = { 0 };
@@ -138,6 +153,7 @@ int cb_step_select(struct cb_build *build, struct cb_vertex *vertex, struct cb_e
 		return r;
 	result = cb_new0(struct cb_step_result);
 	cb_digest_from_bytes(content.digest, &result->content);
+	remote_identity(input_of(vertex, CB_INPUT_SOURCE), &result->content);
 	vertex->result = result;
 	return 0;
 }
@@ -189,45 +205,99 @@ static int set_modes(struct cb_build *build, const struct cb_vertex *vertex, str
 	return r;
 }
 
-int cb_step_copy(struct cb_build *build, struct cb_vertex *vertex, struct cb_snapshot *snapshot, struct cb_err **err)
+/* Archives are unpacked from local sources unless ADD says no, from downloads when it says yes, never from git. */
+static bool unpacks(const struct cb_op_copy *op, const struct cb_vertex *source)
+{
+	const struct cb_context *context = context_of(source);
+
+	if (!op->add || op->keep_archives)
+		return false;
+	/* Of what ADD fetches only the name is given; a context that was fetched is a directory like others. */
+	if (!context || context->remote == CB_REMOTE_NONE || context->unpack)
+		return true;
+	return context->remote == CB_REMOTE_URL && op->unpack;
+}
+
+/* Copies what one SELECT chose, or only here-documents without one. */
+static int copy_selected(struct cb_build *build, const struct cb_op_copy *op, const struct cb_vertex *select,
+	const struct cb_copy_spec *common, struct cb_err **err)
 {
 	__attribute__((cleanup(selection_done))) struct selection s = { 0 };
+	const struct cb_vertex *source = select ? input_of(select, CB_INPUT_SOURCE) : NULL;
+	struct cb_copy_spec spec = *common;
+
+	spec.index = index_of(source);
+	if (select) {
+		int r = select_files(build, select, &s, err);
+
+		if (r < 0)
+			return r;
+		spec.src = s.tree;
+		spec.sources = &s.sources;
+		spec.exclude = s.ignore ? &s.filter : NULL;
+	}
+	return unpacks(op, source) ? cb_step_add(&spec, err) : cb_copy_run(&spec, err);
+}
+
+int cb_step_copy(struct cb_build *build, struct cb_vertex *vertex, struct cb_snapshot *snapshot, struct cb_err **err)
+{
 	__attribute__((cleanup(cb_chmod_done))) struct cb_chmod chmod = { 0 };
 	CB_CLEANUP(cb_tree_free) struct cb_tree *parents = NULL;
 	const struct cb_op_copy *op = vertex->op;
-	const struct cb_vertex *select = input_of(vertex, CB_INPUT_FILES);
-	const struct cb_vertex *source = select ? input_of(select, CB_INPUT_SOURCE) : NULL;
 	cleanup_free struct cb_copy_file *files = cb_xcalloc(op->n_files + 1, sizeof(*files));
+	cleanup_free const struct cb_vertex **selects = cb_xcalloc(vertex->n_inputs + 1, sizeof(*selects));
 	struct cb_owner owner;
 	struct cb_copy_spec spec = {
 		.dest = op->dest,
 		.workdir = op->workdir,
 		.upper = cb_snapshot_fs(snapshot),
 		.created = cb_build_time(build),
-		.index = index_of(source),
 		.pool = build->scheduler.pools[CB_LANE_CPU],
 		.cancel = build->scheduler.cancel,
 	};
-	int r = 0;
+	size_t n = 0;
+	int r = parents_tree(build, vertex, &parents, err);
 
-	if (select) {
-		r = select_files(build, select, &s, err);
-		spec.src = s.tree;
-		spec.sources = &s.sources;
-		spec.exclude = s.ignore ? &s.filter : NULL;
-	}
-	for (size_t i = 0; i < op->n_files; i++)
-		files[i] = (struct cb_copy_file){ op->files[i].name, op->files[i].data, op->files[i].len };
-	spec.files = files;
-	spec.n_files = op->n_files;
-	if (r == 0)
-		r = parents_tree(build, vertex, &parents, err);
 	spec.parents = parents;
 	if (r == 0)
 		r = set_modes(build, vertex, parents, &owner, &chmod, &spec, err);
+	for (size_t i = 0; i < vertex->n_inputs; i++)
+		if (vertex->inputs[i].role == CB_INPUT_FILES)
+			selects[n++] = vertex->inputs[i].vertex;
+	for (size_t i = 0; i < op->n_files; i++)
+		files[i] = (struct cb_copy_file){ op->files[i].name, op->files[i].data, op->files[i].len };
+	/* Here-documents come last whatever their place was. */
+	for (size_t i = 0; r == 0 && i + 1 < n; i++)
+		r = copy_selected(build, op, selects[i], &spec, err);
+	spec.files = files;
+	spec.n_files = op->n_files;
+	return r == 0 ? copy_selected(build, op, n ? selects[n - 1] : NULL, &spec, err) : r;
+}
+
+int cb_step_copy_dir(
+	struct cb_build *build, const struct cb_vertex *source, const char *path, int dirfd, struct cb_err **err)
+{
+	__attribute__((cleanup(selection_done))) struct selection s = { 0 };
+	struct cb_match_spec match = { .match = cb_pattern_match, .literal = true };
+	struct cb_copy_spec spec = { .dest = "/",
+		.workdir = "/",
+		.upper = dirfd,
+		.created = cb_build_time(build),
+		.index = index_of(source),
+		.pool = build->scheduler.pools[CB_LANE_CPU],
+		.cancel = build->scheduler.cancel };
+	int r = cb_build_source_tree(build, source, &s.tree, err);
+
+	match.tree = s.tree;
 	if (r == 0)
-		r = op->add && !op->keep_archives ? cb_step_add(&spec, err) : cb_copy_run(&spec, err);
-	return r;
+		r = cb_sources_add(&s.sources, &match, path, err);
+	if (r < 0)
+		return r;
+	if (s.sources.n != 1 || !s.sources.v[0].is_dir)
+		return cb_err_set(err, CB_ERR_INPUT, "%s is not a directory", path);
+	spec.src = s.tree;
+	spec.sources = &s.sources;
+	return cb_copy_run(&spec, err);
 }
 
 /* ---- WORKDIR -------------------------------------------------------------------------------------------------- */

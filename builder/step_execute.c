@@ -7,6 +7,7 @@
 #include "builder/cache.h"
 #include "builder/cachekey.h"
 #include "builder/context.h"
+#include "builder/remote.h"
 #include "layers/record.h"
 
 static bool makes_snapshot(enum cb_vertex_kind kind)
@@ -27,11 +28,38 @@ int cb_step_probe(struct cb_build *build, struct cb_vertex *vertex, struct cb_er
 	return r;
 }
 
+struct fetching {
+	struct cb_build *build;
+	const struct cb_vertex *vertex;
+};
+
+static void fetch_progress(void *userdata, uint64_t bytes, uint64_t total)
+{
+	struct fetching *fetching = userdata;
+
+	cb_build_status(fetching->build, fetching->vertex, "transferring", bytes, total);
+}
+
+int cb_step_fetch(
+	struct cb_build *build, const struct cb_vertex *vertex, struct cb_context *context, struct cb_err **err)
+{
+	struct fetching fetching = { build, vertex };
+	struct cb_remote_access access = { .store = build->store,
+		.http = build->http,
+		.settings = build->settings,
+		.cancel = build->scheduler.cancel,
+		.progress = vertex ? fetch_progress : NULL,
+		.userdata = &fetching };
+
+	return cb_remote_open(context, &access, err);
+}
+
 static int step_context(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err)
 {
 	const struct cb_op_context *op = vertex->op;
 	struct cb_step_result *result;
-	int r = cb_context_open(op->context, build->store, err);
+	int r = op->context->remote ? cb_step_fetch(build, vertex, op->context, err)
+				    : cb_context_open(op->context, build->store, err);
 
 	if (r < 0)
 		return r;
@@ -39,7 +67,7 @@ static int step_context(struct cb_build *build, struct cb_vertex *vertex, struct
 	/* The directory itself says nothing: what is selected from it does. */
 	cb_digest_of(op->context->path, 0, &result->content);
 	vertex->result = result;
-	return 0;
+	return r > 0;
 }
 
 static int step_merge(struct cb_build *build, struct cb_vertex *vertex)

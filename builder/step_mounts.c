@@ -4,14 +4,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/path.h"
+#include "builder/secret.h"
+#include "builder/sshagent.h"
 #include "layers/chown.h"
 
-/* As large as docker allows. */
-#define SECRET_MAX (500u << 10)
 /* Directories of one private cache mount that are in use at once. */
 #define PRIVATE_MAX 256
 
@@ -21,6 +22,8 @@ struct cb_mount_hold {
 	struct cb_buf data;
 	struct cb_lock *lock;
 	struct cb_snapshot *throwaway;
+	struct cb_sshagent *agent;
+	char *target;
 };
 
 void cb_run_mounts_done(struct cb_run_mounts *mounts)
@@ -35,6 +38,8 @@ void cb_run_mounts_done(struct cb_run_mounts *mounts)
 		cb_buf_done(&hold->data);
 		cb_lock_free(hold->lock);
 		cb_snapshot_free(hold->throwaway);
+		cb_sshagent_stop(hold->agent);
+		free(hold->target);
 	}
 	free(mounts->holds);
 	free(mounts->v);
@@ -106,16 +111,51 @@ static int lock_private(
 	return cb_err_set(err, CB_ERR_LIMIT, "more than %d steps use one private cache mount", PRIVATE_MAX);
 }
 
+/* What a cache mount begins with makes it another one. */
+static char *name_of(const struct cb_op_mount *op)
+{
+	const struct cb_step_result *source = op->source ? op->source->result : NULL;
+	cleanup_free char *text = NULL;
+	struct cb_digest digest;
+
+	if (!op->sub)
+		return cb_xstrdup(op->cache_name);
+	text = cb_xasprintf("%s\n%s\n%s", op->cache_name, source ? cb_chain_content(source->chain) : "", op->sub);
+	cb_digest_of(text, strlen(text), &digest);
+	return cb_xstrndup(cb_digest_hex(&digest), 32);
+}
+
+/* Whoever comes first fills it; the mark says that this came to its end. */
+static int seed_cache(
+	struct cb_build *build, const struct cb_op_mount *op, const char *name, int fd, struct cb_err **err)
+{
+	static const char mark[] = "user.cbuild.seeded";
+	CB_CLEANUP(cb_lock_free) struct cb_lock *lock = NULL;
+	cleanup_free char *key = cb_xasprintf("cachemount seed %s", name);
+	int r = cb_lock_wait(build->store, key, build->scheduler.cancel, &lock, err);
+
+	if (r < 0 || fgetxattr(fd, mark, NULL, 0) >= 0)
+		return r;
+	r = cb_path_empty_dir(fd, err);
+	if (r == 0)
+		r = cb_step_copy_dir(build, op->source, op->sub, fd, err);
+	if (r < 0)
+		return cb_err_wrap(err, r, "cache mount %s", op->mount->target);
+	if (fsetxattr(fd, mark, "1", 1, 0) < 0)
+		return cb_err_errno(err, errno, "cache mount %s", op->mount->target);
+	return 0;
+}
+
 static int make_cache(struct cb_build *build, const struct cb_op_mount *op, struct cb_run_mount *mount,
 	struct cb_mount_hold *hold, struct cb_err **err)
 {
-	cleanup_free char *name = NULL;
+	cleanup_free char *shared = name_of(op), *name = NULL;
 	int r = 0;
 
 	if (op->mount->sharing == CB_SHARING_PRIVATE) {
-		r = lock_private(build, op->cache_name, &hold->lock, &name, err);
+		r = lock_private(build, shared, &hold->lock, &name, err);
 	} else {
-		name = cb_xstrdup(op->cache_name);
+		name = cb_xstrdup(shared);
 		if (op->mount->sharing == CB_SHARING_LOCKED) {
 			cleanup_free char *key = cb_xasprintf("cachemount %s", name);
 
@@ -124,6 +164,8 @@ static int make_cache(struct cb_build *build, const struct cb_op_mount *op, stru
 	}
 	if (r == 0)
 		r = cb_store_cachemount_open(build->store, name, &hold->fd, err);
+	if (r == 0 && op->sub)
+		r = seed_cache(build, op, name, hold->fd, err);
 	if (r == 0)
 		r = own_cache(op->mount, hold->fd, err);
 	mount->kind = CB_RUN_MOUNT_BIND;
@@ -134,39 +176,12 @@ static int make_cache(struct cb_build *build, const struct cb_op_mount *op, stru
 
 /* ---- secrets -------------------------------------------------------------------------------------------------- */
 
-static const struct cb_secret_spec *find_secret(const struct cb_build *build, const char *id)
-{
-	const struct cb_settings *settings = build->settings;
-
-	for (size_t i = 0; i < settings->n_secrets; i++)
-		if (cb_str_eq(settings->secrets[i].id, id))
-			return &settings->secrets[i];
-	return NULL;
-}
-
-static int read_secret(const struct cb_secret_spec *secret, struct cb_buf *out, struct cb_err **err)
-{
-	const char *value;
-	int r;
-
-	if (secret->src) {
-		r = cb_file_read_at(AT_FDCWD, secret->src, SECRET_MAX, out, err);
-		return r < 0 ? cb_err_wrap(err, r, "secret %s", secret->id) : 0;
-	}
-	value = getenv(secret->env ? secret->env : secret->id);
-	if (!value)
-		return cb_err_set(err, CB_ERR_NOT_FOUND, "secret %s: variable %s is not set", secret->id,
-			secret->env ? secret->env : secret->id);
-	cb_buf_adds(out, value);
-	return 0;
-}
-
 /* 1 when there is nothing to mount. */
 static int make_secret(struct cb_build *build, const struct cb_mount *m, struct cb_run_mount *mount,
 	struct cb_mount_hold *hold, struct cb_strv *env, struct cb_err **err)
 {
 	const char *id = m->id ? m->id : m->source ? m->source : m->target ? cb_path_base(m->target) : "";
-	const struct cb_secret_spec *secret = find_secret(build, id);
+	const struct cb_secret_spec *secret = cb_secret_find(build->settings, id);
 	int r;
 
 	if (!secret && m->required) {
@@ -174,7 +189,7 @@ static int make_secret(struct cb_build *build, const struct cb_mount *m, struct 
 		return cb_err_hint(err, CB_ERR_NOT_FOUND, "give it with --secret id=%s,src=FILE or env=NAME", id);
 	}
 	if (secret) {
-		r = read_secret(secret, &hold->data, err);
+		r = cb_secret_read(secret, &hold->data, err);
 		if (r < 0)
 			return r;
 	}
@@ -182,6 +197,10 @@ static int make_secret(struct cb_build *build, const struct cb_mount *m, struct 
 		cb_env_set(env, m->env, cb_buf_str(&hold->data));
 	if (!secret || (m->env && !m->target))
 		return 1;
+	if (!m->target) {
+		hold->target = cb_xasprintf("/run/secrets/%s", cb_path_base(id));
+		mount->target = hold->target;
+	}
 	mount->kind = CB_RUN_MOUNT_FILE;
 	mount->data = cb_buf_str(&hold->data);
 	mount->len = hold->data.len;
@@ -191,9 +210,37 @@ static int make_secret(struct cb_build *build, const struct cb_mount *m, struct 
 	return 0;
 }
 
+/* ---- agents --------------------------------------------------------------------------------------------------- */
+
+/* 1 when there is nothing to mount. @number counts the ssh mounts of the step. */
+static int make_ssh(struct cb_build *build, const struct cb_mount *m, unsigned int number, struct cb_run_mount *mount,
+	struct cb_mount_hold *hold, struct cb_strv *env, struct cb_err **err)
+{
+	const char *id = m->id ? m->id : "default";
+	const struct cb_ssh_spec *spec = cb_sshagent_find(build->settings, id);
+	int r;
+
+	if (!spec && m->required) {
+		cb_err_set(err, CB_ERR_NOT_FOUND, "ssh agent %s: not found", id);
+		return cb_err_hint(err, CB_ERR_NOT_FOUND, "offer it with --ssh %s", id);
+	}
+	if (!spec)
+		return 1;
+	r = cb_sshagent_start(spec, build->store, m->has_uid ? m->uid : 0, m->has_gid ? m->gid : 0,
+		m->has_mode ? m->mode : 0600, build->scheduler.cancel, &hold->agent, &mount->fd, err);
+	if (r < 0)
+		return r;
+	hold->target = m->target ? cb_xstrdup(m->target) : cb_xasprintf("/run/buildkit/ssh_agent.%u", number);
+	mount->kind = CB_RUN_MOUNT_BIND;
+	mount->target = hold->target;
+	if (number == 0)
+		cb_env_set(env, "SSH_AUTH_SOCK", hold->target);
+	return 0;
+}
+
 /* ---- all ------------------------------------------------------------------------------------------------------ */
 
-static int make_one(struct cb_build *build, const struct cb_op_mount *op, struct cb_run_mount *mount,
+static int make_one(struct cb_build *build, const struct cb_op_mount *op, unsigned int ssh, struct cb_run_mount *mount,
 	struct cb_mount_hold *hold, struct cb_strv *env, struct cb_err **err)
 {
 	const struct cb_mount *m = op->mount;
@@ -211,11 +258,19 @@ static int make_one(struct cb_build *build, const struct cb_op_mount *op, struct
 	case CB_MOUNT_SECRET:
 		return make_secret(build, m, mount, hold, env, err);
 	case CB_MOUNT_SSH:
-		break;
+		return make_ssh(build, m, ssh, mount, hold, env, err);
 	}
-	if (m->required)
-		return cb_err_set(err, CB_ERR_UNSUPPORTED, "RUN --mount=type=ssh is not supported yet");
 	return 1;
+}
+
+/* How many ssh mounts stand before the mount @at. */
+static unsigned int ssh_number(const struct cb_op_run *op, size_t at)
+{
+	unsigned int n = 0;
+
+	for (size_t i = 0; i < at; i++)
+		n += op->mounts[i].mount->type == CB_MOUNT_SSH;
+	return n;
 }
 
 /* Cache mounts are locked in one order everywhere, so that two steps cannot wait for each other. */
@@ -248,7 +303,7 @@ int cb_run_mounts_make(struct cb_build *build, const struct cb_vertex *vertex, s
 		ret->holds[i] = (struct cb_mount_hold){ .fd = -EBADF };
 		ret->n_holds++;
 		ret->v[at] = (struct cb_run_mount)CB_RUN_MOUNT_INIT;
-		r = make_one(build, order[i], &ret->v[at], &ret->holds[i], env, err);
+		r = make_one(build, order[i], ssh_number(op, at), &ret->v[at], &ret->holds[i], env, err);
 		if (r < 0) {
 			cb_run_mounts_done(ret);
 			return r;

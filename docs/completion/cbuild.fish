@@ -47,6 +47,7 @@ complete -c cbuild -n $building -s q -l quiet -d 'show no progress, print the im
 complete -c cbuild -n $building -l root -x -a "(__fish_complete_directories)" -d 'the store; default: $CBUILD_ROOT, /var/lib/cbuild, or ~/.local/share/cbuild of an ordinary user'
 complete -c cbuild -n $building -l secret -x -d 'offer a secret to RUN --mount=type=secret'
 complete -c cbuild -n $building -l shm-size -x -d 'size of /dev/shm in RUN steps'
+complete -c cbuild -n $building -l ssh -x -d 'offer an SSH agent, or one with these keys, to RUN --mount=type=ssh'
 complete -c cbuild -n $building -s t -l tag -x -d 'name the image in the store and in the outputs'
 complete -c cbuild -n $building -l target -x -d 'the stage to build; default: the last one'
 complete -c cbuild -n $building -l ulimit -x -d 'resource limit of RUN steps'

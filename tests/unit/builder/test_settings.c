@@ -218,7 +218,11 @@ static const struct {
 	{ ".|--progress|fancy", "--progress: unknown mode \"fancy\"" },
 	{ ".|--push", "--push is not supported by this version of cbuild" },
 	{ ".|--cache-to|type=local,dest=x", "--cache-to is not supported by this version of cbuild" },
-	{ ".|--ssh|default", "--ssh is not supported by this version of cbuild" },
+	{ ".|--attest|x", "--attest is not supported by this version of cbuild" },
+	{ ".|--ssh|=x", "--ssh =x: expected default, ID or ID=SOCKET|KEY" },
+	{ ".|--ssh|x=", "--ssh x=: expected default, ID or ID=SOCKET|KEY" },
+	{ ".|--ssh|x=a,,b", "--ssh x=a,,b has an empty part" },
+	{ ".|--ssh|x|--ssh|x=/y", "--ssh x is given twice" },
 	{ ".|--taget|x", "unknown option --taget" },
 };
 

@@ -1,0 +1,46 @@
+/*
+ * Git repositories by the git program: what a ref is, and a checkout of one commit.
+ *
+ * git gets an environment of ours: no configuration of the system or the user, no hooks or templates, no prompts, only
+ * the protocols git, http, https and ssh (also in submodules). What must stay secret goes by environment, never by
+ * argument; messages have no credentials. Every command has a time limit and ends when the cancel flag is raised.
+ */
+#ifndef CB_LAYERS_FETCH_GIT_H
+#define CB_LAYERS_FETCH_GIT_H
+
+#include "base/cancel.h"
+#include "layers/giturl.h"
+
+/** Longest time of asking for a ref, and of a transfer. */
+#define CB_GIT_RESOLVE_MS (60 * 1000)
+#define CB_GIT_FETCH_MS (30 * 60 * 1000)
+
+struct cb_git_access {
+	const char *authorization; /* value of an Authorization header for http(s), or NULL */
+	const char *ssh_auth_sock; /* for ssh; NULL: that of cbuild's environment */
+	const char *ca_file;       /* PEM file for https, or NULL */
+	struct cb_cancel *cancel;
+};
+
+/** What a ref stood for. End with cb_git_commit_done. */
+struct cb_git_commit {
+	char *hash;
+	char *ref; /* full name, to fetch by; NULL: the hash is all there is */
+};
+void cb_git_commit_done(struct cb_git_commit *commit);
+
+/**
+ * Asks the repository for url->ref (a full commit is taken as it is). CB_ERR_NOT_FOUND without such a ref,
+ * CB_ERR_CORRUPT when the commit is not url->checksum, CB_ERR_UNSUPPORTED without git.
+ */
+int cb_git_resolve(const struct cb_git_url *url, const struct cb_git_access *access, struct cb_git_commit *ret,
+	struct cb_err **err);
+
+/**
+ * Checks @commit out into the empty directory @dirfd: submodules too (url->submodules), .git removed everywhere unless
+ * url->keep_git_dir, files 0644 or 0755 and directories 0755.
+ */
+int cb_git_checkout(const struct cb_git_url *url, const struct cb_git_access *access,
+	const struct cb_git_commit *commit, int dirfd, struct cb_err **err);
+
+#endif
