@@ -23,7 +23,8 @@ struct cb_overlay_env {
 
 /**
  * Mounts @layers (bottom first) above the directory @stub, which is used as it is, with @upper and @work on top, or
- * read-only when @upper is -1. A layer may come more than once. @attr are MOUNT_ATTR_ flags. Returns the descriptor of the detached mount. Any thread.
+ * read-only when @upper is -1. A layer may come more than once. @attr are MOUNT_ATTR_ flags. Returns the descriptor of
+ * the detached mount. Any thread.
  */
 int cb_overlay_mount(const struct cb_overlay_env *env, int stub, const int *layers, size_t n_layers, int upper,
 	int work, unsigned int attr, struct cb_err **err);
