@@ -35,7 +35,7 @@ while IFS= read -r command <&3; do
 		is "output in the README" "$out" "$want"
 		;;
 	"cbuild -t app:1 ." | "cbuild -f Buildfile -o type=oci,dest=app.tar ." | "cbuild -o type=docker,dest=app.tar ." | "cbuild -o out ." | \
-		"cbuild graph ." | "cbuild run app:1" | "cbuild parse Buildfile")
+		"cbuild graph ." | "cbuild run app:1" | "cbuild parse Buildfile" | "cbuild check ." | "cbuild fmt --check Buildfile" | "cbuild flatten .")
 		status 0 sh -c "$command"
 		;;
 	*) fail "this test does not know the README's command: $command" ;;
