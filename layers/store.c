@@ -13,6 +13,7 @@
 
 #include "base/fd.h"
 #include "base/path.h"
+#include "layers/chown.h"
 #include "layers/storedb.h"
 
 #define SCHEMA_VERSION 1
@@ -174,11 +175,29 @@ static int ensure_layout(struct cb_store *store, struct cb_err **err)
 	return r;
 }
 
+/*
+ * Who writes the store, in the database's words. With one id every file is root's, whatever its layer says: snapshots
+ * of such a store would be wrong for those who have more.
+ */
+static const char *writer_of(const struct cb_store *store)
+{
+	if (store->flavour == CB_STORE_TRUSTED)
+		return "trusted";
+	return cb_chown_one_id() ? "user-one-id" : "user";
+}
+
+static const char *writer_text(const char *writer)
+{
+	if (!strcmp(writer, "trusted"))
+		return "as root";
+	return !strcmp(writer, "user") ? "without root" : "with one user id only";
+}
+
 /* Compares what the store is with what is asked for, or records it in a new one. */
 static int check_meta(struct cb_store *store, struct cb_err **err)
 {
 	CB_DB_SCOPE(store->db);
-	const char *flavour = store->flavour == CB_STORE_USER ? "user" : "trusted";
+	const char *flavour = writer_of(store);
 	sqlite3_stmt *get = cb_db_prepare(store->db,
 		"SELECT (SELECT value FROM meta WHERE key='schema'), (SELECT value FROM meta WHERE key='flavour')",
 		err);
@@ -198,8 +217,7 @@ static int check_meta(struct cb_store *store, struct cb_err **err)
 				err, CB_ERR_UNSUPPORTED, "the store %s was made by a newer cbuild", store->path);
 		if (strcmp(have, flavour) != 0) {
 			r = cb_err_set(err, CB_ERR_INPUT, "the store %s was made %s, and this cbuild runs %s",
-				store->path, store->flavour == CB_STORE_USER ? "by root" : "without root",
-				store->flavour == CB_STORE_USER ? "without root" : "as root");
+				store->path, writer_text(have), writer_text(flavour));
 			return cb_err_hint(err, r, "choose another directory with --root or CBUILD_ROOT");
 		}
 		return 0;

@@ -40,7 +40,8 @@ enum cb_store_flavour {
 
 /**
  * Opens the store at @path, making it when it is missing or empty, and removes what dead processes left.
- * CB_ERR_INPUT when the directory holds something else or a store of the other flavour, CB_ERR_UNSUPPORTED when a newer
+ * CB_ERR_INPUT when the directory holds something else or a store of the other flavour (one
+ * that was made with one user id only is a flavour of its own), CB_ERR_UNSUPPORTED when a newer
  * cbuild made it.
  */
 int cb_store_open(const char *path, enum cb_store_flavour flavour, struct cb_store **ret, struct cb_err **err);

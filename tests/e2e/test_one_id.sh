@@ -28,3 +28,14 @@ else
 	has "ADD" "$list" "7:8 0 b/in"
 	has "WORKDIR" "$list" "d 0o755 1000:1000 - w"
 fi
+
+say "a store is for one way of keeping owners"
+if ! is_root && grep -q "^$(id -un):" /etc/subuid; then
+	rm -f "$work/out.tar"
+	status 125 "$CBUILD" build --isolation single -o "type=oci,dest=$work/out.tar" "$context"
+	has "says why" "$out" "was made without root, and this cbuild runs with one user id only"
+	export CBUILD_ROOT=$work/single
+	cb build --isolation single -o "type=oci,dest=$work/out.tar" "$context"
+	status 125 "$CBUILD" build "$context"
+	has "and the other way" "$out" "was made with one user id only, and this cbuild runs without root"
+fi
