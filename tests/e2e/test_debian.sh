@@ -8,7 +8,7 @@ context debian <<END
 FROM $registry/debian:latest
 RUN apt-get update && apt-get install -y --no-install-recommends hello && hello
 ENV LANG=C.UTF-8
-WORKDIR /work
+WORKDIR /app
 COPY note.txt .
 CMD ["hello"]
 END
@@ -27,7 +27,7 @@ say "umoci"
 if is_root; then rootless=; else rootless=--rootless; fi
 # shellcheck disable=SC2086 # an empty word must vanish
 status 0 umoci unpack $rootless --image "$work/layout:out" "$work/bundle"
-is "umoci unpacked it" "$(cat "$work/bundle/rootfs/work/note.txt")" note
+is "umoci unpacked it" "$(cat "$work/bundle/rootfs/app/note.txt")" note
 [ -x "$work/bundle/rootfs/usr/bin/hello" ] || fail "hello is not in the unpacked image"
 
 say "podman"
