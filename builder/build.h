@@ -72,6 +72,9 @@ const struct cb_chain *cb_build_chain(const struct cb_build *build);
 int cb_build_result(struct cb_build *build, unsigned int needs, const struct cb_compress_spec *compression,
 	struct cb_result **ret, struct cb_err **err);
 
+/** What the scheduler asks and tells of the vertices of a build, which is its context. build_watch.c */
+extern const struct cb_scheduler_ops cb_build_ops;
+
 /** The isolation that --isolation names. */
 enum cb_isolation cb_build_isolation(const struct cb_settings *settings);
 /** Makes messages about @vertex, which is in no graph, go to the progress line @id. After cb_build_run. */

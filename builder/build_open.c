@@ -1,0 +1,194 @@
+#include "builder/build.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/num.h"
+#include "builder/commit.h"
+#include "builder/include.h"
+
+/* RUN steps at once when --jobs does not say: they wait more than they compute. */
+#define JOBS_DEFAULT 64
+
+/* Every layer of a build is held open. */
+static void raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+static int catch_signals(struct cb_build *build, struct cb_err **err)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	sigprocmask(SIG_BLOCK, &set, NULL);
+	build->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (build->signal_fd < 0)
+		return cb_err_errno(err, errno, "signalfd");
+	build->scheduler.signal_fd = build->signal_fd;
+	return 0;
+}
+
+static int read_epoch(struct cb_build *build, struct cb_err **err)
+{
+	const char *text = cb_env_get(&build->settings->build_args, "SOURCE_DATE_EPOCH");
+	int64_t seconds;
+
+	if (!text || !*text)
+		return 0;
+	if (!cb_num_i64(text, &seconds) || seconds < 0)
+		return cb_err_set(err, CB_ERR_INPUT, "invalid SOURCE_DATE_EPOCH: %s", text);
+	build->has_epoch = true;
+	build->epoch.tv_sec = seconds;
+	return 0;
+}
+
+enum cb_isolation cb_build_isolation(const struct cb_settings *settings)
+{
+	static const enum cb_isolation all[] = { CB_ISOLATION_ROOT_USERNS, CB_ISOLATION_ROOT, CB_ISOLATION_RANGES,
+		CB_ISOLATION_SINGLE };
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
+		if (cb_str_eq(settings->isolation, cb_isolation_name(all[i])))
+			return all[i];
+	return CB_ISOLATION_AUTO;
+}
+
+static int open_runtime(struct cb_build *build, struct cb_err **err)
+{
+	struct cb_runtime_options options = { .isolation = cb_build_isolation(build->settings) };
+
+	options.scratch_fd = cb_store_tmpfd(build->store);
+	return cb_runtime_open(&options, &build->runtime, err);
+}
+
+static int open_registry(struct cb_build *build, struct cb_err **err)
+{
+	const struct cb_settings *settings = build->settings;
+	struct cb_registry_options options = { 0 };
+	int r;
+
+	options.http.ca_file = settings->ca_cert;
+	options.insecure_hosts = (const char *const *)settings->insecure_registries.v;
+	r = cb_http_new(&options.http, &build->http, err);
+	if (r == 0)
+		r = cb_registry_new(&options, &build->registry, err);
+	if (r == 0)
+		build->puller = cb_puller_new(build->registry, build->store);
+	return r;
+}
+
+static void start_pools(struct cb_build *build)
+{
+	size_t cpus = cb_cpu_count();
+	struct cb_scheduler *s = &build->scheduler;
+
+	s->pools[CB_LANE_RUN] = cb_pool_new("run", build->settings->jobs ? build->settings->jobs : JOBS_DEFAULT);
+	s->pools[CB_LANE_CPU] = cb_pool_new("work", CB_MAX(cpus, (size_t)2));
+	s->pools[CB_LANE_NET] = cb_pool_new("net", 8);
+}
+
+static int build_open(struct cb_build *build, struct cb_err **err)
+{
+	const struct cb_settings *settings = build->settings;
+	enum cb_progress_mode mode = settings->quiet ? CB_PROGRESS_QUIET : settings->progress;
+	unsigned char random[16];
+	int r;
+
+	raise_file_limit();
+	r = cb_store_open(
+		settings->root, cb_runtime_trusted_xattrs() ? CB_STORE_TRUSTED : CB_STORE_USER, &build->store, err);
+	/* Whatever is wrong with the store, it is not the Buildfile's fault. */
+	if (r < 0)
+		return cb_err_recode(err, CB_ERR_IO);
+	if (r == 0)
+		r = open_runtime(build, err);
+	if (r == 0)
+		r = catch_signals(build, err);
+	if (r == 0)
+		r = read_epoch(build, err);
+	if (r == 0)
+		r = cb_contexts_new(settings, &build->contexts, err);
+	if (r < 0)
+		return r;
+	if (getrandom(random, sizeof(random), 0) < 0)
+		return cb_err_errno(err, errno, "getrandom");
+	for (size_t i = 0; i < sizeof(random); i++)
+		snprintf(build->salt + 2 * i, 3, "%02x", random[i]);
+	build->snapfds = cb_snapfds_new(build->store);
+	build->progress = cb_progress_new(mode, STDERR_FILENO, "Building");
+	start_pools(build);
+	return open_registry(build, err);
+}
+
+int cb_build_open(const struct cb_settings *settings, struct cb_build **ret, struct cb_err **err)
+{
+	CB_CLEANUP(cb_build_close) struct cb_build *build = cb_new0(struct cb_build);
+	int r;
+
+	build->settings = settings;
+	build->signal_fd = -EBADF;
+	build->scheduler = (struct cb_scheduler){
+		.ops = &cb_build_ops, .ctx = build, .queue = cb_queue_new(), .cancel = cb_cancel_new(), .signal_fd = -1
+	};
+	r = build_open(build, err);
+	if (r < 0)
+		return r;
+	*ret = CB_TAKE_PTR(build);
+	return 0;
+}
+
+static void free_plan(struct cb_build *build)
+{
+	struct cb_plan *plan = build->plan;
+
+	if (!plan)
+		return;
+	for (size_t i = 0; i < plan->graph.n; i++)
+		free(plan->graph.v[i]->result);
+	cb_plan_free(plan);
+}
+
+struct cb_build *cb_build_close(struct cb_build *build)
+{
+	if (!build)
+		return NULL;
+	cb_queue_open_gates(build->scheduler.queue);
+	for (size_t i = 0; i < CB_LANE_N; i++)
+		cb_pool_free(build->scheduler.pools[i]);
+	cb_commits_free(build->commits);
+	free_plan(build);
+	cb_findings_done(&build->findings);
+	cb_buildfile_free(build->parsed);
+	cb_includes_free(build->includes);
+	cb_context_file_done(&build->file);
+	cb_contexts_free(build->contexts);
+	cb_snapfds_free(build->snapfds);
+	cb_puller_free(build->puller);
+	cb_registry_free(build->registry);
+	cb_http_free(build->http);
+	cb_runtime_close(build->runtime);
+	cb_store_free(build->store);
+	cb_progress_free(build->progress);
+	cb_queue_free(build->scheduler.queue);
+	cb_cancel_free(build->scheduler.cancel);
+	cb_closep(&build->signal_fd);
+	free(build->shown);
+	free(build);
+	return NULL;
+}
