@@ -32,15 +32,23 @@ RUN ["/bin/busybox", "--install", "-s", "/bin"]
 FROM base AS slow
 RUN echo slow started; sleep 300; echo slow ended
 FROM base AS broken
-RUN sleep 1; exit 3
+RUN sleep 1; echo now it fails; exit 3
 FROM scratch
 COPY --from=slow /x /
 COPY --from=broken /x /
 END
-start=$(date +%s%N)
-status 1 "$CBUILD" build "$work/failing"
-took=$((($(date +%s%N) - start) / 1000000))
-has "names the failed step" "$out" "exit code: 3"
+# From the failure to the end of cbuild: a second. A loaded machine gets three attempts.
+for attempt in 1 2 3; do
+	at=
+	while read -r line; do
+		[ -n "$at" ] || case $line in *" now it fails") at=$(date +%s%N) ;; esac
+		echo "$line"
+	done < <("$CBUILD" build --progress plain "$work/failing" 2>&1) >"$work/failing.log"
+	took=$((($(date +%s%N) - at) / 1000000))
+	say "attempt $attempt: $took ms"
+	has "names the failed step" "$(cat "$work/failing.log")" "exit code: 3"
+	! pgrep -f "sleep 300" -u "$(id -u)" >/dev/null || fail "the sleeping step still runs"
+	[ "$took" -ge 1000 ] || break
+done
 checks=$((checks + 1))
-[ "$took" -lt 5000 ] || fail "took $took ms to stop after a failure at one second"
-! pgrep -f "sleep 300" -u "$(id -u)" >/dev/null || fail "the sleeping step still runs"
+[ "$took" -lt 1000 ] || fail "took $took ms from the failure to the end"
