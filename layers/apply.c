@@ -9,65 +9,14 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "layers/opendirs.h"
 #include "layers/unpack.h"
-
-#define OPEN_DIRS 128
-
-struct open_dir {
-	char *path; /* NULL: free */
-	size_t len;
-	int fd;
-	uint64_t used;
-};
 
 struct root {
 	struct cb_unpack *unpack;
 	int fd;
-	struct open_dir dirs[OPEN_DIRS];
-	struct open_dir *last; /* found last */
-	uint64_t clock;
+	struct cb_opendirs dirs;
 };
-
-static void close_dir(struct open_dir *d)
-{
-	if (!d->path)
-		return;
-	close(d->fd);
-	free(d->path);
-	*d = (struct open_dir){ .fd = -EBADF };
-}
-
-/** The open directory of the first @len bytes of @path, or NULL. */
-static struct open_dir *find(struct root *root, const char *path, size_t len)
-{
-	struct open_dir *d = root->last;
-
-	if (d && d->path && d->len == len && memcmp(d->path, path, len) == 0)
-		goto found;
-	for (size_t i = 0; i < OPEN_DIRS; i++) {
-		d = &root->dirs[i];
-		if (d->path && d->len == len && memcmp(d->path, path, len) == 0)
-			goto found;
-	}
-	return NULL;
-found:
-	d->used = ++root->clock;
-	root->last = d;
-	return d;
-}
-
-static struct open_dir *keep(struct root *root, const char *path, size_t len, int fd)
-{
-	struct open_dir *oldest = &root->dirs[0];
-
-	for (size_t i = 1; i < OPEN_DIRS && oldest->path; i++)
-		if (!root->dirs[i].path || root->dirs[i].used < oldest->used)
-			oldest = &root->dirs[i];
-	close_dir(oldest);
-	*oldest = (struct open_dir){ cb_xstrndup(path, len), len, fd, ++root->clock };
-	root->last = oldest;
-	return oldest;
-}
 
 /** Opens the component @name of @dirfd, which has the path @path; 1 when missing. */
 static int open_component(
@@ -104,10 +53,10 @@ static int root_open(void *arg, const char *path, bool make, int *ret_fd, struct
 
 	/* The longest prefix that is open. */
 	while (at > 0) {
-		struct open_dir *d = find(root, path, at);
+		int open = cb_opendirs_find(&root->dirs, path, at);
 
-		if (d) {
-			fd = d->fd;
+		if (open >= 0) {
+			fd = open;
 			break;
 		}
 		while (at > 0 && path[at - 1] != '/')
@@ -123,7 +72,7 @@ static int root_open(void *arg, const char *path, bool make, int *ret_fd, struct
 		r = open_component(root, fd, so_far + from, so_far, make, &next, err);
 		if (r != 0)
 			return r;
-		fd = keep(root, path, to, next)->fd;
+		fd = cb_opendirs_keep(&root->dirs, path, to, next);
 		at = to;
 	}
 	*ret_fd = fd;
@@ -133,14 +82,8 @@ static int root_open(void *arg, const char *path, bool make, int *ret_fd, struct
 static void root_forget(void *arg, const char *path)
 {
 	struct root *root = arg;
-	size_t len = strlen(path);
 
-	for (size_t i = 0; i < OPEN_DIRS; i++) {
-		struct open_dir *d = &root->dirs[i];
-
-		if (d->path && strncmp(d->path, path, len) == 0 && (d->path[len] == '\0' || d->path[len] == '/'))
-			close_dir(d);
-	}
+	cb_opendirs_forget(&root->dirs, path);
 }
 
 int cb_apply(const struct cb_apply_spec *spec, struct cb_source in, struct cb_apply_stats *stats, struct cb_err **err)
@@ -175,8 +118,7 @@ int cb_apply(const struct cb_apply_spec *spec, struct cb_source in, struct cb_ap
 	r = cb_unpack_all(&u, reader, err);
 	if (r == 0)
 		r = cb_tarreader_drain(reader, err);
-	for (size_t i = 0; i < OPEN_DIRS; i++)
-		close_dir(&root->dirs[i]);
+	cb_opendirs_done(&root->dirs);
 	if (r == 0 && stats)
 		*stats = u.stats;
 	return r;

@@ -10,10 +10,10 @@
 #include "base/fd.h"
 #include "layers/compress.h"
 #include "layers/late.h"
+#include "layers/opendirs.h"
 #include "layers/tarformat.h"
 #include "layers/unpack.h"
 
-#define OPEN_DIRS 32
 #define INPUT_SIZE ((size_t)256 << 10)
 
 /* What we call of libarchive, found when an archive needs it. */
@@ -202,51 +202,25 @@ int cb_archive_is_tar(int fd, struct cb_err **err)
 	return (size_t)n == sizeof(block) && cb_tar_is_header(block) && !cb_tar_is_zero(block);
 }
 
-/** Directories that the owner opened for us. */
-struct open_dir {
-	char *path; /* NULL: free */
-	int fd;
-	uint64_t used;
-};
-
 struct target {
 	const struct cb_archive_dest *dest;
-	struct open_dir dirs[OPEN_DIRS];
-	uint64_t clock;
+	struct cb_opendirs dirs; /* that the owner opened for us */
 };
-
-static void close_dir(struct open_dir *d)
-{
-	if (!d->path)
-		return;
-	close(d->fd);
-	free(d->path);
-	*d = (struct open_dir){ .fd = -EBADF };
-}
 
 static int target_open(void *arg, const char *path, bool make, int *ret_fd, struct cb_err **err)
 {
 	struct target *t = arg;
-	struct open_dir *oldest = &t->dirs[0];
-	int fd = -1, r;
+	size_t len = strlen(path);
+	int fd = cb_opendirs_find(&t->dirs, path, len);
 
 	(void)make; /* the owner makes what is missing */
-	for (size_t i = 0; i < OPEN_DIRS; i++) {
-		struct open_dir *d = &t->dirs[i];
+	if (fd < 0) {
+		int r = t->dest->open_dir(t->dest->arg, path, &fd, err);
 
-		if (d->path && strcmp(d->path, path) == 0) {
-			d->used = ++t->clock;
-			*ret_fd = d->fd;
-			return 0;
-		}
-		if (oldest->path && (!d->path || d->used < oldest->used))
-			oldest = d;
+		if (r < 0)
+			return r;
+		cb_opendirs_keep(&t->dirs, path, len, fd);
 	}
-	r = t->dest->open_dir(t->dest->arg, path, &fd, err);
-	if (r < 0)
-		return r;
-	close_dir(oldest);
-	*oldest = (struct open_dir){ cb_xstrdup(path), fd, ++t->clock };
 	*ret_fd = fd;
 	return 0;
 }
@@ -254,14 +228,8 @@ static int target_open(void *arg, const char *path, bool make, int *ret_fd, stru
 static void target_forget(void *arg, const char *path)
 {
 	struct target *t = arg;
-	size_t len = strlen(path);
 
-	for (size_t i = 0; i < OPEN_DIRS; i++) {
-		struct open_dir *d = &t->dirs[i];
-
-		if (d->path && strncmp(d->path, path, len) == 0 && (d->path[len] == '\0' || d->path[len] == '/'))
-			close_dir(d);
-	}
+	cb_opendirs_forget(&t->dirs, path);
 }
 
 int cb_archive_extract(const struct cb_archive_spec *spec, struct cb_apply_stats *stats, struct cb_err **err)
@@ -296,8 +264,7 @@ int cb_archive_extract(const struct cb_archive_spec *spec, struct cb_apply_stats
 		reader = cb_tarreader_new(src);
 		r = cb_unpack_all(&u, reader, err);
 	}
-	for (size_t i = 0; i < OPEN_DIRS; i++)
-		close_dir(&target.dirs[i]);
+	cb_opendirs_done(&target.dirs);
 	if (r == 0 && stats)
 		*stats = u.stats;
 	return r;
