@@ -60,13 +60,11 @@ static int read_epoch(struct cb_build *build, struct cb_err **err)
 
 enum cb_isolation cb_build_isolation(const struct cb_settings *settings)
 {
-	static const enum cb_isolation all[] = { CB_ISOLATION_ROOT_USERNS, CB_ISOLATION_ROOT, CB_ISOLATION_RANGES,
-		CB_ISOLATION_SINGLE };
+	enum cb_isolation isolation = CB_ISOLATION_AUTO;
 
-	for (size_t i = 0; i < ARRAY_SIZE(all); i++)
-		if (cb_str_eq(settings->isolation, cb_isolation_name(all[i])))
-			return all[i];
-	return CB_ISOLATION_AUTO;
+	/* The settings have checked the name. */
+	(void)cb_isolation_find(settings->isolation, &isolation);
+	return isolation;
 }
 
 static int open_runtime(struct cb_build *build, struct cb_err **err)

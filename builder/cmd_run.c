@@ -105,12 +105,8 @@ static int parse_network(const char *value, enum cb_run_network *ret, struct cb_
 
 static int parse_isolation(const char *value, enum cb_isolation *ret, struct cb_err **err)
 {
-	for (enum cb_isolation i = CB_ISOLATION_AUTO; i <= CB_ISOLATION_SINGLE; i++) {
-		if (!strcmp(value, cb_isolation_name(i))) {
-			*ret = i;
-			return 0;
-		}
-	}
+	if (cb_isolation_find(value, ret))
+		return 0;
 	return cb_err_set(err, CB_ERR_USAGE, "unknown isolation \"%s\"", value);
 }
 

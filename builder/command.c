@@ -26,6 +26,8 @@ const struct cb_command cb_commands[] = {
 	{ "fmt", "[OPTIONS] FILE|-...", "give Buildfiles the common look", { cb_fmt_options, NULL }, cb_cmd_fmt },
 	{ "flatten", "[OPTIONS] CONTEXT", "print the equivalent Dockerfile in one file", { cb_flatten_options, NULL },
 		cb_cmd_flatten },
+	{ "doctor", "[OPTIONS]", "tell what this host allows, and how to get more", { cb_doctor_options, NULL },
+		cb_cmd_doctor },
 	{ "debug", "words", "answer requests for expansion on standard input", { NULL, NULL }, cb_cmd_debug },
 	{ "version", "", "print the version", { NULL, NULL }, cb_cmd_version },
 	{ "help", "[COMMAND]", "explain cbuild or one command", { NULL, NULL }, cb_cmd_help },

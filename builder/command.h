@@ -29,7 +29,7 @@ int cb_command_main(int argc, char **argv);
 
 /* Tables of the commands that have options of their own, each defined beside its command; build's are in settings.h. */
 extern const struct cb_opt cb_graph_options[], cb_run_options[], cb_parse_options[], cb_fmt_options[],
-	cb_flatten_options[], cb_check_options_table[];
+	cb_flatten_options[], cb_check_options_table[], cb_doctor_options[];
 
 int cb_cmd_build(int argc, char **argv);
 int cb_cmd_check(int argc, char **argv);
@@ -38,6 +38,7 @@ int cb_cmd_run(int argc, char **argv);
 int cb_cmd_fmt(int argc, char **argv);
 int cb_cmd_flatten(int argc, char **argv);
 int cb_cmd_parse(int argc, char **argv);
+int cb_cmd_doctor(int argc, char **argv);
 int cb_cmd_debug(int argc, char **argv);
 int cb_cmd_version(int argc, char **argv);
 int cb_cmd_help(int argc, char **argv);

@@ -8,6 +8,7 @@
 #include "base/num.h"
 #include "builder/settings_ids.h"
 #include "builder/settings_values.h"
+#include "runtime/runtime.h"
 
 void cb_settings_init(struct cb_settings *settings)
 {
@@ -187,15 +188,13 @@ static int set_network(struct cb_settings *settings, const char *text, struct cb
 
 static int set_isolation(struct cb_settings *settings, const char *text, struct cb_err **err)
 {
-	static const char *const names[] = { "auto", "root+userns", "root", "ranges", "single" };
 	const char *name = strcmp(text, "default") ? text : "auto";
+	enum cb_isolation isolation;
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		if (!strcmp(name, names[i])) {
-			free(settings->isolation);
-			settings->isolation = cb_xstrdup(name);
-			return 0;
-		}
+	if (cb_isolation_find(name, &isolation)) {
+		free(settings->isolation);
+		settings->isolation = cb_xstrdup(name);
+		return 0;
 	}
 	cb_err_set(err, CB_ERR_USAGE, "--isolation: unknown mode \"%s\"", text);
 	return cb_err_hint(err, CB_ERR_USAGE, "the modes are auto, root+userns, root, ranges and single");

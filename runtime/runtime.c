@@ -16,11 +16,35 @@
 #include "runtime/runtime_private.h"
 #include "runtime/sandbox.h"
 
+static const struct {
+	const char *name, *gives;
+} ladder[] = {
+	[CB_ISOLATION_AUTO] = { "auto", "the first that works" },
+	[CB_ISOLATION_ROOT_USERNS] = { "root+userns", "namespaces; who breaks out is nobody" },
+	[CB_ISOLATION_ROOT] = { "root", "namespaces; who breaks out is root" },
+	[CB_ISOLATION_RANGES] = { "ranges", "namespaces; who breaks out is this user; all owners" },
+	[CB_ISOLATION_SINGLE] = { "single", "namespaces; who breaks out is this user; one owner" },
+};
+
 const char *cb_isolation_name(enum cb_isolation isolation)
 {
-	static const char *const names[] = { "auto", "root+userns", "root", "ranges", "single" };
+	return ladder[isolation].name;
+}
 
-	return names[isolation];
+bool cb_isolation_find(const char *name, enum cb_isolation *ret)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ladder); i++) {
+		if (strcmp(ladder[i].name, name) != 0)
+			continue;
+		*ret = (enum cb_isolation)i;
+		return true;
+	}
+	return false;
+}
+
+const char *cb_isolation_gives(enum cb_isolation isolation)
+{
+	return ladder[isolation].gives;
 }
 
 int cb_report_read(int sock, struct cb_report_head *head, char *text, size_t size, struct cb_err **err)

@@ -38,9 +38,14 @@ enum cb_isolation {
 	CB_ISOLATION_RANGES,      /* ordinary user with the id ranges of /etc/subuid and /etc/subgid */
 	CB_ISOLATION_SINGLE,      /* ordinary user with one id: everything belongs to root inside */
 };
+#define CB_ISOLATION_LAST CB_ISOLATION_SINGLE
 
 /** "root+userns", "root", "ranges", "single", "auto". */
 const char *cb_isolation_name(enum cb_isolation isolation);
+/** The isolation of that name: true with *ret, or false. */
+bool cb_isolation_find(const char *name, enum cb_isolation *ret);
+/** One line on what it gives, for people. */
+const char *cb_isolation_gives(enum cb_isolation isolation);
 
 /**
  * Gets the privileges that building needs. Root with CAP_SYS_ADMIN gets a private mount namespace and goes on. Anybody
@@ -83,7 +88,7 @@ struct cb_runtime_rung {
 	char *reason; /* "" when it works */
 };
 
-#define CB_RUNTIME_RUNGS 4
+#define CB_RUNTIME_RUNGS ((size_t)CB_ISOLATION_LAST)
 
 struct cb_runtime_info {
 	enum cb_isolation isolation;

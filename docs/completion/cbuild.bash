@@ -11,6 +11,8 @@ _cbuild_options()
 		echo "--format --add-host --allow --build-arg --build-context --ca-cert --call --check -D --debug -f --file --iidfile --insecure-registry --isolation -j --jobs --label --metadata-file --network --no-cache --no-cache-filter -o --output --platform --progress --pull -q --quiet --root --secret --shm-size --ssh -t --tag --target --ulimit --help" ;;
 	run)
 		echo "--entrypoint -e --env --isolation --network --root -u --user -w --workdir --help" ;;
+	doctor)
+		echo "--format --root --help" ;;
 	parse)
 		echo "--format --help" ;;
 	fmt)
@@ -28,7 +30,7 @@ _cbuild()
 	command=build
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
-		build | check | graph | run | parse | fmt | flatten | debug | version | help)
+		build | check | graph | run | parse | fmt | flatten | doctor | debug | version | help)
 			command=$word
 			break
 			;;
@@ -84,6 +86,7 @@ _cbuild()
 		case $command in
 		check) COMPREPLY=($(compgen -W "tty json sarif github gitlab checkstyle junit" -- "$cur")) ;;
 		parse) COMPREPLY=($(compgen -W "json sexp" -- "$cur")) ;;
+		doctor) COMPREPLY=($(compgen -W "text json" -- "$cur")) ;;
 		*) COMPREPLY=($(compgen -W "text dot json" -- "$cur")) ;;
 		esac
 		return
@@ -97,10 +100,10 @@ _cbuild()
 		return
 	fi
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W "build check graph run parse fmt flatten debug version help" -- "$cur"))
+		COMPREPLY=($(compgen -W "build check graph run parse fmt flatten doctor debug version help" -- "$cur"))
 	fi
 	case $command in
-	help) COMPREPLY=($(compgen -W "build check graph run parse fmt flatten debug version" -- "$cur")) ;;
+	help) COMPREPLY=($(compgen -W "build check graph run parse fmt flatten doctor debug version" -- "$cur")) ;;
 	debug) COMPREPLY=($(compgen -W "words" -- "$cur")) ;;
 	build | graph | flatten) COMPREPLY+=($(compgen -d -- "$cur")) ;;
 	check | parse | fmt) COMPREPLY=($(compgen -f -- "$cur")) ;;

@@ -1,0 +1,132 @@
+/* `cbuild doctor`: which ways of separating steps work here, why the others do not, and what can be done. */
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "builder/command.h"
+#include "builder/doctor.h"
+#include "builder/help.h"
+#include "builder/report.h"
+#include "builder/settings.h"
+
+enum { DOCTOR_FORMAT = 1, DOCTOR_ROOT };
+
+const struct cb_opt cb_doctor_options[] = {
+	{ "format", 0, CB_OPT_VALUE, DOCTOR_FORMAT, "FORMAT", "print text or json", "text|json" },
+	{ "root", 0, CB_OPT_VALUE, DOCTOR_ROOT, "DIR", "the store", "dir" },
+	{ 0 },
+};
+
+struct request {
+	bool json;
+	const char *root;
+};
+
+/* 1 when help was asked for. */
+static int read_arguments(int argc, char **argv, struct request *ret, struct cb_err **err)
+{
+	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .tables = { cb_doctor_options, NULL } };
+	const struct cb_opt *opt;
+	const char *value;
+	int r;
+
+	while ((r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
+		if (!opt)
+			return cb_err_set(err, CB_ERR_USAGE, "doctor takes no operand: \"%s\"", value);
+		if (opt->id == CB_OPT_HELP)
+			return 1;
+		if (opt->id == DOCTOR_ROOT)
+			ret->root = value;
+		else if (!strcmp(value, "json") || !strcmp(value, "text"))
+			ret->json = !strcmp(value, "json");
+		else
+			return cb_err_set(err, CB_ERR_USAGE, "--format is text or json, not \"%s\"", value);
+	}
+	return r;
+}
+
+static json_t *rung_json(const struct cb_doctor_rung *rung, bool chosen)
+{
+	return json_pack("{s:s,s:b,s:b,s:s,s:s,s:i,s:s,s:s}", "name", cb_isolation_name(rung->isolation), "works",
+		rung->works, "chosen", chosen, "gives", cb_isolation_gives(rung->isolation), "reason", rung->reason,
+		"errno", rung->errnum, "remedy", rung->remedy, "layers", rung->overlay);
+}
+
+static void print_text(const json_t *doc, struct cb_buf *out)
+{
+	json_t *item;
+	size_t i;
+
+	cb_buf_adds(out, "isolation, best first\n");
+	json_array_foreach(json_object_get(doc, "rungs"), i, item)
+	{
+		bool works = json_is_true(json_object_get(item, "works"));
+		const char *remedy = json_string_value(json_object_get(item, "remedy"));
+		cb_buf_addf(out, "  %-13s %-4s %s%s\n", json_string_value(json_object_get(item, "name")),
+			works ? "yes" : "no",
+			works ? json_string_value(json_object_get(item, "layers"))
+			      : json_string_value(json_object_get(item, "reason")),
+			json_is_true(json_object_get(item, "chosen")) ? "  <- builds take this" : "");
+		if (!works && *remedy)
+			cb_buf_addf(out, "  %-13s      fix: %s\n", "", remedy);
+	}
+	cb_buf_adds(out, "\nhost\n");
+	json_array_foreach(json_object_get(doc, "host"), i, item)
+	{
+		const char *remedy = json_string_value(json_object_get(item, "remedy"));
+		cb_buf_addf(out, "  %-15s %s%s\n", json_string_value(json_object_get(item, "name")),
+			json_is_true(json_object_get(item, "ok")) ? "" : "! ",
+			json_string_value(json_object_get(item, "value")));
+		if (*remedy)
+			cb_buf_addf(out, "  %-15s   fix: %s\n", "", remedy);
+	}
+}
+
+/* Auto first: it says which one the others are measured by. */
+static int examine(const char *root, json_t **ret, struct cb_err **err)
+{
+	cleanup_json json_t *rungs = json_array();
+	enum cb_isolation chosen = CB_ISOLATION_AUTO;
+	int r = 0;
+
+	for (int i = CB_ISOLATION_AUTO; r == 0 && i <= CB_ISOLATION_LAST; i++) {
+		__attribute__((cleanup(cb_doctor_rung_done))) struct cb_doctor_rung rung = { 0 };
+		r = cb_doctor_try((enum cb_isolation)i, root, &rung, err);
+		if (r == 0 && i == CB_ISOLATION_AUTO)
+			chosen = rung.works ? rung.got : CB_ISOLATION_AUTO;
+		else if (r == 0)
+			json_array_append_new(rungs, rung_json(&rung, chosen == rung.isolation));
+	}
+	if (r < 0)
+		return r;
+	*ret = json_pack("{s:s,s:b,s:O,s:o}", "isolation", cb_isolation_name(chosen), "works",
+		chosen != CB_ISOLATION_AUTO, "rungs", rungs, "host", cb_doctor_host(root));
+	return 0;
+}
+
+int cb_cmd_doctor(int argc, char **argv)
+{
+	cleanup_err struct cb_err *err = NULL;
+	cleanup_buf struct cb_buf out = { 0 };
+	cleanup_json json_t *doc = NULL;
+	struct request request = { 0 };
+	int r = read_arguments(argc, argv, &request, &err);
+
+	if (r > 0)
+		return cb_help_command("doctor");
+	cleanup_free char *root = cb_settings_default_root(request.root, environ);
+	if (r == 0)
+		r = examine(root, &doc, &err);
+	if (r < 0)
+		return cb_report_fail(err, NULL, NULL);
+	if (request.json) {
+		cleanup_free char *text = cb_json_dump(doc, false);
+		cb_buf_addf(&out, "%s\n", text);
+	} else {
+		print_text(doc, &out);
+	}
+	if (cb_fd_write_all(STDOUT_FILENO, out.data, out.len) < 0)
+		return CB_EXIT_ENVIRONMENT;
+	return json_is_true(json_object_get(doc, "works")) ? CB_EXIT_OK : CB_EXIT_ENVIRONMENT;
+}
