@@ -96,7 +96,7 @@ static bool is_success(int status)
 	return status >= 200 && status <= 299;
 }
 
-static bool is_transient(int status)
+bool cb_http_status_transient(int status)
 {
 	return status == 408 || status == 429 || (status >= 500 && status != 501 && status != 505);
 }
@@ -270,6 +270,7 @@ static int attempt(
 			.from = req->range_from + rq->delivered,
 			.if_range = rq->delivered ? rq->etag : NULL,
 			.streaming = req->sink != NULL || req->upload != NULL,
+			.answer_timeout_ms = req->answer_timeout_ms,
 			.cancel = req->cancel,
 			.body = on_body,
 			.userdata = rq,
@@ -306,16 +307,16 @@ static int attempt(
 	}
 }
 
-static int pause_for(struct request *rq, int ms, struct cb_err **err)
+static int sleep_ms(struct cb_cancel *cancel, int ms, struct cb_err **err)
 {
-	struct pollfd p = { .fd = cb_cancel_fd(rq->req->cancel), .events = POLLIN };
+	struct pollfd p = { .fd = cb_cancel_fd(cancel), .events = POLLIN };
 	uint64_t end = cb_time_mono() + (uint64_t)ms * 1000000;
 
 	for (;;) {
 		uint64_t now = cb_time_mono();
 		int r;
 
-		r = cb_cancel_check(rq->req->cancel, err);
+		r = cb_cancel_check(cancel, err);
 		if (r < 0)
 			return r;
 		if (now >= end)
@@ -326,10 +327,10 @@ static int pause_for(struct request *rq, int ms, struct cb_err **err)
 }
 
 /* Milliseconds that the server asks for, within the limit; 0 when it does not. */
-static int retry_after(const struct request *rq)
+static int retry_after(const struct cb_http_options *o, const struct cb_http_response *resp)
 {
-	const char *text = cb_http_header(rq->resp, "retry-after");
-	int max = rq->http->options.retry_after_max_ms;
+	const char *text = resp ? cb_http_header(resp, "retry-after") : NULL;
+	int max = o->retry_after_max_ms;
 	uint64_t seconds = 0;
 
 	if (!text)
@@ -343,18 +344,31 @@ static int retry_after(const struct request *rq)
 }
 
 /* Doubles with each failure; half of it is random, so that many clients do not come back at once. */
-static int backoff(const struct request *rq)
+static int backoff(const struct cb_http_options *o, int failures)
 {
-	const struct cb_http_options *o = &rq->http->options;
 	int ms = o->backoff_ms;
 	unsigned int noise = 0;
 
-	for (int i = 1; i < rq->failures && ms < o->backoff_max_ms; i++)
+	for (int i = 1; i < failures && ms < o->backoff_max_ms; i++)
 		ms *= 2;
 	ms = CB_MIN(ms, o->backoff_max_ms);
 	if (getrandom(&noise, sizeof(noise), GRND_NONBLOCK) != sizeof(noise))
 		noise = (unsigned int)cb_time_mono();
 	return ms / 2 + (int)(noise % (unsigned int)(ms / 2 + 1));
+}
+
+static int pause_after(struct cb_http *http, int failures, const struct cb_http_response *resp,
+	struct cb_cancel *cancel, struct cb_err **err)
+{
+	return sleep_ms(cancel, CB_MAX(retry_after(&http->options, resp), backoff(&http->options, failures)), err);
+}
+
+int cb_http_pause(struct cb_http *http, int failures, const struct cb_http_response *resp, struct cb_cancel *cancel,
+	struct cb_err **err)
+{
+	if (failures > http->options.retries)
+		return 1;
+	return pause_after(http, failures, resp, cancel, err);
 }
 
 /* Whether another attempt is worth it; counts it. */
@@ -382,11 +396,10 @@ static int judge(struct request *rq, bool foreign, struct cb_err **err)
 		r = auth->challenged(auth->userdata, rq->resp, rq->req->cancel, err);
 		return r;
 	}
-	if (!is_transient(rq->resp->status) || !may_retry(rq, CB_HTTP_MEND_RETRY))
+	if (!cb_http_status_transient(rq->resp->status) || !may_retry(rq, CB_HTTP_MEND_RETRY))
 		return 1;
 	cb_log_debug("http: status %d from %s, trying again", rq->resp->status, rq->origin);
-	r = pause_for(rq, CB_MAX(retry_after(rq), backoff(rq)), err);
-	return r;
+	return pause_after(rq->http, rq->failures, rq->resp, rq->req->cancel, err);
 }
 
 /* One attempt and what follows from it; as judge. */
@@ -421,8 +434,7 @@ static int try_once(struct request *rq, struct cb_err **err)
 		return cb_err_move(err, CB_TAKE_PTR(failure));
 	}
 	cb_log_debug("http: %s: %s, trying again", rq->origin, cb_err_msg(failure));
-	r = pause_for(rq, backoff(rq), err);
-	return r;
+	return pause_after(rq->http, rq->failures, NULL, rq->req->cancel, err);
 }
 
 int cb_http_do(

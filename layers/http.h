@@ -128,9 +128,10 @@ struct cb_http_request {
 	const struct cb_http_tls *tls;               /* or NULL; for the origin of @url only */
 	cb_http_sink sink;                           /* NULL: into resp->body */
 	void *userdata;
-	uint64_t max_body;   /* CB_ERR_LIMIT beyond; 0: 4 MiB without sink, unlimited with one */
-	uint64_t expect;     /* bytes that the body must have: one that ends before broke off; 0: not known */
-	uint64_t range_from; /* start of the body wanted: the sink gets the bytes from here */
+	uint64_t max_body;     /* CB_ERR_LIMIT beyond; 0: 4 MiB without sink, unlimited with one */
+	uint64_t expect;       /* bytes that the body must have: one that ends before broke off; 0: not known */
+	uint64_t range_from;   /* start of the body wanted: the sink gets the bytes from here */
+	int answer_timeout_ms; /* silence allowed once all of the upload has left; 0: stall_timeout_ms */
 	struct cb_cancel *cancel;
 	unsigned int flags;
 };
@@ -147,6 +148,15 @@ int cb_http_do(
  * 407, NETWORK for 408, 429 and 5xx, else CORRUPT. @what is what was tried ("fetch manifest of x").
  */
 int cb_http_status_err(const struct cb_http_response *resp, const char *what, struct cb_err **err);
+
+/**
+ * For a caller who repeats a sequence of requests, after its failure number @failures (from 1): pauses as requests do,
+ * obeying the Retry-After of @resp (may be NULL). 1 without a pause when the client's retries are used up.
+ */
+int cb_http_pause(struct cb_http *http, int failures, const struct cb_http_response *resp, struct cb_cancel *cancel,
+	struct cb_err **err);
+/** True for a status that another attempt may mend: 408, 429 and most of 5xx. */
+bool cb_http_status_transient(int status);
 
 /** True for localhost, *.localhost, 127.0.0.0/8 and ::1; @host may have a port, and brackets around IPv6. */
 bool cb_http_is_loopback(const char *host);

@@ -8,6 +8,7 @@
 #include <strings.h>
 
 #include "base/fd.h"
+#include "base/timefmt.h"
 
 /* Idle connections kept per client; each belongs to one origin. */
 #define IDLE_MAX 16
@@ -34,11 +35,14 @@ struct cb_http_conns {
 struct run {
 	const struct cb_http_exchange *ex;
 	struct cb_http_response *resp;
+	CURL *easy;
 	struct cb_err *err; /* raised in a callback */
 	size_t header_bytes;
 	uint64_t sent;
 	bool headers_done; /* the empty line was seen: an end before it is no response */
-	bool body_started, cut;
+	bool body_started, cut, silent;
+	uint64_t heard; /* CLOCK_MONOTONIC ns: when bytes last went either way */
+	int patience_ms;
 	struct curl_slist *headers;
 	char *ca_pem; /* of this transfer */
 };
@@ -160,6 +164,7 @@ static size_t on_header(char *data, size_t size, size_t n, void *userdata)
 	const char *colon;
 	struct cb_http_header *h;
 
+	run->heard = cb_time_mono();
 	if (run->body_started)
 		return len; /* trailers */
 	run->header_bytes += len;
@@ -194,12 +199,20 @@ static size_t on_body(char *data, size_t size, size_t n, void *userdata)
 	size_t len = size * n;
 	int r;
 
+	run->heard = cb_time_mono();
 	run->body_started = true;
 	r = run->ex->body(run->ex->userdata, data, len, &run->err);
 	if (r == 0)
 		return len;
 	run->cut = r > 0;
 	return len ? 0 : 1;
+}
+
+/* libcurl looks at an average of some seconds, which is right for a trickle; silence is noticed by drive(). */
+static void set_patience(struct run *run, int ms)
+{
+	curl_easy_setopt(run->easy, CURLOPT_LOW_SPEED_TIME, (long)CB_MAX(ms / 1000, 1));
+	run->patience_ms = ms;
 }
 
 static size_t on_read(char *data, size_t size, size_t n, void *userdata)
@@ -209,6 +222,7 @@ static size_t on_read(char *data, size_t size, size_t n, void *userdata)
 	size_t len = (size_t)CB_MIN((uint64_t)(size * n), up->len - run->sent);
 	ssize_t got;
 
+	run->heard = cb_time_mono();
 	if (!len)
 		return 0;
 	if (up->data) {
@@ -225,6 +239,8 @@ static size_t on_read(char *data, size_t size, size_t n, void *userdata)
 		}
 	}
 	run->sent += (uint64_t)got;
+	if (run->sent == up->len && run->ex->answer_timeout_ms)
+		set_patience(run, run->ex->answer_timeout_ms);
 	if (up->progress)
 		up->progress(up->userdata, run->sent);
 	return (size_t)got;
@@ -358,7 +374,9 @@ static void set_options(CURL *easy, const struct cb_http_conns *conns, struct ru
 	curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, message);
 	curl_easy_setopt(easy, CURLOPT_CONNECTTIMEOUT_MS, (long)o->connect_timeout_ms);
 	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_LIMIT, o->stall_bytes);
-	curl_easy_setopt(easy, CURLOPT_LOW_SPEED_TIME, (long)CB_MAX(o->stall_timeout_ms / 1000, 1));
+	set_patience(run, (!run->ex->upload || !run->ex->upload->len) && run->ex->answer_timeout_ms
+				  ? run->ex->answer_timeout_ms
+				  : o->stall_timeout_ms);
 	if (!run->ex->streaming)
 		curl_easy_setopt(easy, CURLOPT_TIMEOUT_MS, (long)o->total_timeout_ms);
 	curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_header);
@@ -371,18 +389,27 @@ static void set_options(CURL *easy, const struct cb_http_conns *conns, struct ru
 	set_proxy(easy, run->ex->url);
 }
 
-/* Drives the transfer; CURLE_ABORTED_BY_CALLBACK when the cancel token was raised. */
-static CURLcode drive(struct slot *slot, struct cb_cancel *cancel)
+/* Whole milliseconds, at least one, until the silence is too long; 0 when it is. */
+static int patience_left(const struct run *run)
 {
-	struct curl_waitfd wait = { .fd = cb_cancel_fd(cancel), .events = CURL_WAIT_POLLIN };
+	uint64_t end = run->heard + (uint64_t)run->patience_ms * 1000000, now = cb_time_mono();
+
+	return now >= end ? 0 : (int)((end - now) / 1000000) + 1;
+}
+
+/* Drives the transfer; CURLE_ABORTED_BY_CALLBACK when the cancel token was raised. */
+static CURLcode drive(struct slot *slot, struct run *run)
+{
+	struct curl_waitfd wait = { .fd = cb_cancel_fd(run->ex->cancel), .events = CURL_WAIT_POLLIN };
 	CURLcode code = CURLE_OK;
 	int running = 1, left;
 	CURLMsg *msg;
 
 	if (curl_multi_add_handle(slot->multi, slot->easy) != CURLM_OK)
 		return CURLE_FAILED_INIT;
+	run->heard = cb_time_mono();
 	for (;;) {
-		if (cb_cancel_raised(cancel)) {
+		if (cb_cancel_raised(run->ex->cancel)) {
 			code = CURLE_ABORTED_BY_CALLBACK;
 			break;
 		}
@@ -392,7 +419,13 @@ static CURLcode drive(struct slot *slot, struct cb_cancel *cancel)
 		}
 		if (!running)
 			break;
-		curl_multi_poll(slot->multi, &wait, wait.fd >= 0 ? 1 : 0, 1000, NULL);
+		left = patience_left(run);
+		if (!left) {
+			run->silent = true;
+			code = CURLE_OPERATION_TIMEDOUT;
+			break;
+		}
+		curl_multi_poll(slot->multi, &wait, wait.fd >= 0 ? 1 : 0, CB_MIN(left, 1000), NULL);
 	}
 	while ((msg = curl_multi_info_read(slot->multi, &left)))
 		if (msg->msg == CURLMSG_DONE && code == CURLE_OK)
@@ -441,6 +474,8 @@ static int curl_failure(
 	}
 	if (code == CURLE_ABORTED_BY_CALLBACK)
 		return cb_err_set(err, CB_ERR_CANCELED, "canceled");
+	if (run->silent)
+		return cb_err_set(err, CB_ERR_NETWORK, "no data for %.1f seconds", run->patience_ms / 1000.0);
 	if (*mend != CB_HTTP_MEND_NO)
 		return cb_err_set(err, CB_ERR_NETWORK, "%s", text);
 
@@ -484,8 +519,9 @@ int cb_http_exchange(struct cb_http_conns *conns, const struct cb_http_exchange 
 	slot = take_slot(conns, origin);
 	if (!slot)
 		return cb_err_set(err, CB_ERR_UNSUPPORTED, "libcurl cannot be used");
+	run.easy = slot->easy;
 	set_options(slot->easy, conns, &run, message);
-	code = drive(slot, ex->cancel);
+	code = drive(slot, &run);
 	if (code != CURLE_OK && !(code == CURLE_WRITE_ERROR && run.cut))
 		r = curl_failure(&run, slot->easy, code, message, mend, err);
 	else if (!run.headers_done) {

@@ -22,9 +22,10 @@ struct cb_http_exchange {
 	const struct cb_strv *headers;
 	const struct cb_http_upload *upload;
 	const struct cb_http_tls *tls;
-	uint64_t from;        /* a Range from there to the end is asked for unless 0 */
-	const char *if_range; /* or NULL */
-	bool streaming;       /* no limit on the whole time, only on stalls */
+	uint64_t from;         /* a Range from there to the end is asked for unless 0 */
+	const char *if_range;  /* or NULL */
+	bool streaming;        /* no limit on the whole time, only on stalls */
+	int answer_timeout_ms; /* as in cb_http_request */
 	struct cb_cancel *cancel;
 	/** Takes the body; resp has status and headers. 0, CB_HTTP_CUT, or negative with *err. */
 	int (*body)(void *userdata, const void *data, size_t len, struct cb_err **err);

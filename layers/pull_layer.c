@@ -1,10 +1,9 @@
 #include <assert.h>
-#include <poll.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/eventfd.h>
 
 #include "base/fd.h"
+#include "base/parallel.h"
 #include "layers/apply.h"
 #include "layers/bytepipe.h"
 #include "layers/compress.h"
@@ -315,93 +314,31 @@ struct all_job {
 	const struct cb_image *image;
 	cb_pull_progress progress;
 	void *userdata;
-	struct cb_cancel *cancel; /* ours: raised by the first failure, or when the caller's is */
-	pthread_mutex_t lock;
-	struct cb_err *why; /* of the first failure */
-	size_t left;
-	int done; /* eventfd: nothing is left */
+	char **ids;
 };
 
-struct one_job {
-	struct all_job *all;
-	size_t at;
-	char *id;
-};
-
-static void pull_one(void *arg)
+static int pull_one(void *userdata, size_t at, struct cb_cancel *cancel, struct cb_err **err)
 {
-	struct one_job *one = arg;
-	struct all_job *all = one->all;
-	cleanup_err struct cb_err *why = NULL;
-	uint64_t n = 1;
-	bool last;
+	const struct all_job *all = userdata;
 
-	cb_pull_layer(all->puller, all->image, one->at, all->progress, all->userdata, all->cancel, &one->id, &why);
-	pthread_mutex_lock(&all->lock);
-	if (why && !all->why) {
-		all->why = CB_TAKE_PTR(why);
-		cb_cancel_raise(all->cancel);
-	}
-	last = --all->left == 0;
-	pthread_mutex_unlock(&all->lock);
-	if (last)
-		(void)!write(all->done, &n, sizeof(n));
-}
-
-/* Until all are done, handing on a cancellation. */
-static void wait_for_all(struct all_job *all, struct cb_cancel *cancel)
-{
-	struct pollfd p[2] = { { .fd = all->done, .events = POLLIN },
-		{ .fd = cb_cancel_fd(cancel), .events = POLLIN } };
-
-	for (;;) {
-		if (poll(p, 2, -1) < 0)
-			continue;
-		if (p[0].revents)
-			return;
-		if (p[1].revents) {
-			cb_cancel_raise(all->cancel);
-			p[1].fd = -1;
-		}
-	}
+	return cb_pull_layer(all->puller, all->image, at, all->progress, all->userdata, cancel, &all->ids[at], err);
 }
 
 int cb_pull_layers(struct cb_puller *puller, const struct cb_image *image, unsigned int parallel,
 	cb_pull_progress progress, void *userdata, struct cb_cancel *cancel, struct cb_strv *ret_ids,
 	struct cb_err **err)
 {
-	struct all_job all = { .puller = puller, .image = image, .progress = progress, .userdata = userdata };
-	cleanup_close int done = -EBADF;
-	struct one_job *jobs;
-	struct cb_pool *pool;
-	int r = 0;
+	cleanup_free char **ids = cb_newa0(char *, CB_MAX(image->n_layers, 1));
+	struct all_job all = {
+		.puller = puller, .image = image, .progress = progress, .userdata = userdata, .ids = ids
+	};
+	int r = cb_parallel_each(
+		"pull", parallel ? parallel : PARALLEL_DEFAULT, image->n_layers, pull_one, &all, cancel, err);
 
-	if (!image->n_layers)
-		return 0;
-	done = eventfd(0, EFD_CLOEXEC);
-	if (done < 0)
-		return cb_err_errno(err, errno, "eventfd");
-	all.done = done;
-	all.left = image->n_layers;
-	all.cancel = cb_cancel_new();
-	pthread_mutex_init(&all.lock, NULL);
-	jobs = cb_newa0(struct one_job, image->n_layers);
-	pool = cb_pool_new("pull", parallel ? parallel : PARALLEL_DEFAULT);
-	for (size_t i = 0; i < image->n_layers; i++) {
-		jobs[i] = (struct one_job){ .all = &all, .at = i };
-		cb_pool_submit(pool, CB_PRIORITY_NORMAL, pull_one, &jobs[i]);
-	}
-	wait_for_all(&all, cancel);
-	cb_pool_free(pool);
-	if (all.why)
-		r = cb_err_move(err, all.why);
 	for (size_t i = 0; i < image->n_layers; i++) {
 		if (r == 0)
-			cb_strv_take(ret_ids, CB_TAKE_PTR(jobs[i].id));
-		free(jobs[i].id);
+			cb_strv_take(ret_ids, CB_TAKE_PTR(ids[i]));
+		free(ids[i]);
 	}
-	free(jobs);
-	pthread_mutex_destroy(&all.lock);
-	cb_cancel_free(all.cancel);
 	return r;
 }

@@ -12,6 +12,8 @@
 
 /* The larger of the two kinds of document that a manifest request may give. */
 #define DOCUMENT_MAX CB_INDEX_BYTES_MAX
+/* Backends copy what was uploaded to its final place, at their leisure. */
+#define COMMIT_TIMEOUT_MS 120000
 
 int cb_registry_new(const struct cb_registry_options *options, struct cb_registry **ret, struct cb_err **err)
 {
@@ -30,6 +32,8 @@ int cb_registry_new(const struct cb_registry_options *options, struct cb_registr
 	reg->auth = cb_regauth_new(reg->http, reg->cfg);
 	if (options && options->certs_dirs)
 		cb_registriesconf_set_certs_dirs(reg->conf, options->certs_dirs);
+	reg->upload_chunk = options ? options->upload_chunk : 0;
+	reg->commit_timeout_ms = options && options->commit_timeout_ms ? options->commit_timeout_ms : COMMIT_TIMEOUT_MS;
 	for (size_t i = 0; options && options->insecure_hosts && options->insecure_hosts[i]; i++)
 		cb_strv_add(&reg->insecure_hosts, options->insecure_hosts[i]);
 	*ret = CB_TAKE_PTR(reg);

@@ -26,6 +26,9 @@ struct cb_registry_options {
 	struct cb_http_options http;
 	const char *const *insecure_hosts; /* NULL-terminated: unchecked certificates and plain HTTP allowed; or NULL */
 	const char *const *certs_dirs;     /* NULL-terminated: in place of the usual certs.d; or NULL */
+	uint64_t upload_chunk; /* blobs beyond it go up in pieces of so many bytes; 0: whole, in pieces when that fails
+				*/
+	int commit_timeout_ms; /* silence allowed when a registry takes over what was uploaded: 120 s */
 };
 
 /** Reads the docker and containers configuration files of the environment. */

@@ -98,6 +98,15 @@ static bool is_final(int r)
 	return r == CB_ERR_CANCELED || r == CB_ERR_NO_SPACE || r == CB_ERR_IO || r == CB_ERR_INTERNAL;
 }
 
+struct cb_target_query cb_target_push_query(const struct cb_ref *ref, struct cb_cancel *cancel)
+{
+	return (struct cb_target_query){ .host = ref->registry,
+		.repository = ref->repository,
+		.actions = "pull,push",
+		.push = true,
+		.cancel = cancel };
+}
+
 int cb_target_each(
 	struct cb_registry *reg, const struct cb_target_query *q, cb_target_fn fn, void *userdata, struct cb_err **err)
 {
@@ -129,6 +138,25 @@ int cb_target_do(struct cb_target *t, struct cb_http_request *req, const char *p
 	req->url = url;
 	req->authorizer = &t->authorizer;
 	req->tls = &t->tls;
+	req->cancel = t->cancel;
+	return cb_http_do(t->registry->http, req, resp, err);
+}
+
+int cb_target_do_url(struct cb_target *t, struct cb_http_request *req, const char *url, struct cb_http_response *resp,
+	struct cb_err **err)
+{
+	cleanup_free char *base = cb_xasprintf("%s://%s/", t->scheme, t->endpoint->host);
+	cleanup_free char *own = cb_http_url_origin(base), *origin = cb_http_url_origin(url);
+	bool ours = own && cb_str_eq(own, origin);
+
+	if (strcmp(t->scheme, "https") == 0 && (!origin || !cb_str_starts(origin, "https:"))) {
+		cleanup_free char *shown = cb_http_url_redact(url);
+
+		return cb_err_set(err, CB_ERR_DENIED, "refused to be sent from https to %s", shown);
+	}
+	req->url = url;
+	req->authorizer = ours ? &t->authorizer : NULL;
+	req->tls = ours ? &t->tls : NULL;
 	req->cancel = t->cancel;
 	return cb_http_do(t->registry->http, req, resp, err);
 }

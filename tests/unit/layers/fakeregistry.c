@@ -1,6 +1,7 @@
 #include "unit/layers/fakeregistry.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "layers/compress.h"
@@ -58,11 +59,122 @@ static const struct fake_item *find(struct fake_registry *reg, const char *path,
 	return item;
 }
 
+/* Uploads; called with the lock. "/v2/<repository>/blobs/uploads/[number]". */
+
+static bool accepted(struct httpd_request *req, int status, const char *repository, const char *number, size_t len)
+{
+	cleanup_free char *headers = cb_xasprintf("Location: /v2/%s/blobs/uploads/%s?state=%zu\r\nRange: 0-%zu\r\n",
+		repository, number, len, len ? len - 1 : 0);
+
+	return httpd_text(req, status, headers, "");
+}
+
+static bool begin_upload(struct fake_registry *reg, struct httpd_request *req, const char *repository)
+{
+	char number[16];
+
+	if (cb_str_starts(req->query, "mount=sha256%3A") && strlen(req->query) > 15 + 64) {
+		cleanup_free char *digest = cb_xasprintf("sha256:%.64s", req->query + 15);
+
+		if (cb_map_has(reg->blobs, digest))
+			return httpd_text(req, 201, NULL, "");
+	}
+	snprintf(number, sizeof(number), "%d", ++reg->n_sessions);
+	cb_map_set(reg->sessions, number, item_new("", 0, ""));
+	return accepted(req, 202, repository, number, 0);
+}
+
+static bool finish_upload(struct fake_registry *reg, struct httpd_request *req, const char *number)
+{
+	struct fake_item *session = cb_map_get(reg->sessions, number);
+	const char *at = strstr(req->query, "digest=sha256%3A");
+	cleanup_free char *headers = NULL;
+	struct cb_digest digest;
+
+	cb_buf_add(&session->data, req->body.data, req->body.len);
+	cb_digest_of(session->data.data, session->data.len, &digest);
+	if (!at || strncmp(at + 16, cb_digest_hex(&digest), 64) != 0) {
+		cb_map_del(reg->sessions, number);
+		return httpd_text(req, 400, NULL, "{\"errors\":[{\"code\":\"DIGEST_INVALID\"}]}");
+	}
+	cb_map_set(
+		reg->blobs, digest.text, item_new(session->data.data, session->data.len, "application/octet-stream"));
+	cb_map_del(reg->sessions, number);
+	headers = cb_xasprintf("Docker-Content-Digest: %s\r\n", digest.text);
+	return httpd_text(req, 201, headers, "");
+}
+
+static bool continue_upload(
+	struct fake_registry *reg, struct httpd_request *req, const char *repository, const char *number)
+{
+	struct fake_item *session = cb_map_get(reg->sessions, number);
+	char range[64];
+
+	if (!session)
+		return httpd_text(req, 404, NULL, "{\"errors\":[{\"code\":\"BLOB_UPLOAD_UNKNOWN\"}]}");
+	if (strcmp(req->method, "PUT") == 0)
+		return finish_upload(reg, req, number);
+	if (strcmp(req->method, "DELETE") == 0) {
+		cb_map_del(reg->sessions, number);
+		return httpd_text(req, 204, NULL, "");
+	}
+	if (strcmp(req->method, "GET") == 0)
+		return accepted(req, 204, repository, number, session->data.len);
+	if (!httpd_header(req, "Content-Range", range, sizeof(range)) || strtoull(range, NULL, 10) != session->data.len)
+		return accepted(req, 416, repository, number, session->data.len);
+	cb_buf_add(&session->data, req->body.data, req->body.len);
+	return accepted(req, 202, repository, number, session->data.len);
+}
+
+static bool take_upload(struct fake_registry *reg, struct httpd_request *req, const char *at)
+{
+	cleanup_free char *repository = cb_xstrndup(req->path + 4, (size_t)(at - req->path - 4));
+
+	at += strlen("/blobs/uploads/");
+	return *at ? continue_upload(reg, req, repository, at) : begin_upload(reg, req, repository);
+}
+
+static bool take_manifest(struct fake_registry *reg, struct httpd_request *req, const char *at)
+{
+	const char *name = at + strlen("/manifests/");
+	cleanup_free char *repository = cb_xstrndup(req->path + 4, (size_t)(at - req->path - 4));
+	cleanup_free char *key = NULL, *headers = NULL;
+	struct cb_digest digest;
+	char type[128] = "";
+
+	httpd_header(req, "Content-Type", type, sizeof(type));
+	cb_digest_of(req->body.data, req->body.len, &digest);
+	key = cb_xasprintf("%s@%s", repository, digest.text);
+	cb_map_set(reg->manifests, key, item_new(req->body.data, req->body.len, type));
+	if (!strchr(name, ':')) {
+		free(key);
+		key = cb_xasprintf("%s:%s", repository, name);
+		cb_map_set(reg->manifests, key, item_new(req->body.data, req->body.len, type));
+	}
+	headers = cb_xasprintf("Docker-Content-Digest: %s\r\n", digest.text);
+	return httpd_text(req, 201, headers, "");
+}
+
+/* 1 when it was something written, answered with *ret. */
+static int take(struct fake_registry *reg, struct httpd_request *req, bool *ret)
+{
+	const char *uploads = strstr(req->path, "/blobs/uploads/"), *manifests = strstr(req->path, "/manifests/");
+
+	if (uploads)
+		*ret = take_upload(reg, req, uploads);
+	else if (manifests && strcmp(req->method, "PUT") == 0)
+		*ret = take_manifest(reg, req, manifests);
+	else
+		return 0;
+	return 1;
+}
+
 static bool handle(struct httpd_request *req)
 {
 	struct fake_registry *reg = req->userdata;
 	const struct fake_item *item;
 	char digest[128];
+	bool keep;
 	fake_fault fault = reg->fault;
 	int r = -1;
 
@@ -76,6 +188,10 @@ static bool handle(struct httpd_request *req)
 	if (strcmp(req->path, "/v2/") == 0)
 		return httpd_text(req, 200, NULL, "{}");
 	pthread_mutex_lock(&reg->lock);
+	if (take(reg, req, &keep)) {
+		pthread_mutex_unlock(&reg->lock);
+		return keep;
+	}
 	item = find(reg, req->path, digest, sizeof(digest));
 	pthread_mutex_unlock(&reg->lock);
 	if (!item)
@@ -90,6 +206,7 @@ void fake_registry_start(struct fake_registry *reg)
 	pthread_mutex_init(&reg->lock, NULL);
 	reg->blobs = cb_map_new(item_free);
 	reg->manifests = cb_map_new(item_free);
+	reg->sessions = cb_map_new(item_free);
 	reg->server = httpd_start(handle, reg);
 }
 
@@ -98,6 +215,7 @@ void fake_registry_stop(struct fake_registry *reg)
 	httpd_stop(reg->server);
 	cb_map_free(reg->blobs);
 	cb_map_free(reg->manifests);
+	cb_map_free(reg->sessions);
 	pthread_mutex_destroy(&reg->lock);
 }
 

@@ -23,6 +23,8 @@ struct fake_registry {
 	struct cb_map *manifests;  /* "repository:tag" and "repository@digest" -> struct fake_item */
 	_Atomic(fake_fault) fault; /* asked before the normal answer; tests change it while the server runs */
 	int n;                     /* for the hook */
+	struct cb_map *sessions;   /* open uploads: number -> struct fake_item */
+	int n_sessions;
 };
 
 struct fake_item {
