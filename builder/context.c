@@ -182,6 +182,7 @@ static struct cb_context *context_free(struct cb_context *context)
 	cb_closep(&context->dirfd);
 	cb_snapshot_free(context->snapshot);
 	cb_ignore_free(context->ignore);
+	free(context->store);
 	cb_stat_index_free(context->stats);
 	free(context);
 	return NULL;
@@ -383,7 +384,11 @@ const struct cb_named_context *cb_contexts_find(
 
 static enum cb_path_verdict verdict(void *userdata, const char *path, bool is_dir)
 {
-	switch (cb_ignore_match(userdata, path, is_dir)) {
+	const struct cb_context *context = userdata;
+
+	if (context->store && cb_path_below(path, context->store))
+		return CB_PATH_DROP;
+	switch (cb_ignore_match(context->ignore, path, is_dir)) {
 	case CB_IGNORE_KEEP:
 		return CB_PATH_TAKE;
 	case CB_IGNORE_DROP:
@@ -445,6 +450,23 @@ static int read_ignore(struct cb_context *context, int dirfd, struct cb_err **er
 	return r;
 }
 
+/* A store below the context would be copied into itself. */
+static int leave_store_out(
+	struct cb_context *context, const char *full, const struct cb_store *store, struct cb_err **err)
+{
+	cleanup_free char *path = realpath(cb_store_path(store), NULL);
+	size_t len = full ? strlen(full) : 0;
+
+	if (!path || !len || !cb_path_below(path, full))
+		return 0;
+	if (path[len] == '\0') {
+		cb_err_set(err, CB_ERR_INPUT, "the context %s is the store", context->path);
+		return cb_err_hint(err, CB_ERR_INPUT, "choose another directory for one of them");
+	}
+	context->store = cb_xstrdup(path + len + (full[len - 1] != '/'));
+	return 0;
+}
+
 int cb_context_open(struct cb_context *context, struct cb_store *store, struct cb_err **err)
 {
 	cleanup_close int dirfd = -EBADF;
@@ -465,12 +487,15 @@ int cb_context_open(struct cb_context *context, struct cb_store *store, struct c
 	if (r < 0)
 		return r;
 	full = realpath(context->path, NULL);
+	r = store ? leave_store_out(context, full, store, err) : 0;
+	if (r < 0)
+		return r;
 	r = cb_stat_index_open(store, full ? full : context->path, &context->stats, err);
 	if (r < 0)
 		return r;
 	cb_context_use_index(context);
-	filter.userdata = context->ignore;
-	return cb_tree_new_plain(dirfd, context->ignore ? &filter : NULL, true, &context->tree, err);
+	filter.userdata = context;
+	return cb_tree_new_plain(dirfd, context->ignore || context->store ? &filter : NULL, true, &context->tree, err);
 }
 
 int cb_context_flush(struct cb_context *context, struct cb_err **err)

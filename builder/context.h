@@ -49,6 +49,7 @@ struct cb_context {
 	/* once opened: */
 	struct cb_tree *tree;
 	struct cb_ignore *ignore; /* NULL: nothing is ignored */
+	char *store;              /* where the store is below the context, which then is no part of it; or NULL */
 	struct cb_stat_index *stats;
 	struct cb_hash_index index;
 	int dirfd;                    /* of a remote one: its snapshot, held; else -1 */

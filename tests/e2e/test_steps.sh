@@ -84,6 +84,18 @@ has "exit code" "$out" "exit code: 7"
 has "place" "$out" "Buildfile:3"
 has "excerpt" "$out" ">>> RUN echo last words"
 
+say "a store below the context is no part of it"
+context nested <<END
+FROM $registry/busybox
+COPY . /all
+END
+echo 1 >"$context/kept"
+cb build --root "$context/deep/store" -o "type=oci,dest=$work/nested.tar" "$context"
+list=$(oci_list "$work/nested.tar")
+has "the rest is" "$list" all/kept
+has "the directory above it is" "$list" all/deep
+hasnt "the store is not" "$list" all/deep/store
+
 say "ADD takes archives and files in the order they are written"
 context order <<END
 FROM scratch
