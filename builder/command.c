@@ -28,6 +28,7 @@ const struct cb_command cb_commands[] = {
 		cb_cmd_flatten },
 	{ "doctor", "[OPTIONS]", "tell what this host allows, and how to get more", { cb_doctor_options, NULL },
 		cb_cmd_doctor },
+	{ "fsck", "[OPTIONS]", "check the store, and mend it with --repair", { cb_fsck_options, NULL }, cb_cmd_fsck },
 	{ "debug", "words", "answer requests for expansion on standard input", { NULL, NULL }, cb_cmd_debug },
 	{ "version", "", "print the version", { NULL, NULL }, cb_cmd_version },
 	{ "help", "[COMMAND]", "explain cbuild or one command", { NULL, NULL }, cb_cmd_help },

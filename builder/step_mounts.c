@@ -11,13 +11,14 @@
 #include "base/path.h"
 #include "builder/secret.h"
 #include "builder/sshagent.h"
+#include "layers/cachemount.h"
 #include "layers/chown.h"
 
 /* Directories of one private cache mount that are in use at once. */
 #define PRIVATE_MAX 256
 
 struct cb_mount_hold {
-	int fd;
+	int fd, use; /* use: the lock of a cache mount */
 	int *layers;
 	struct cb_buf data;
 	struct cb_lock *lock;
@@ -31,8 +32,8 @@ void cb_run_mounts_done(struct cb_run_mounts *mounts)
 	for (size_t i = 0; mounts->holds && i < mounts->n_holds; i++) {
 		struct cb_mount_hold *hold = &mounts->holds[i];
 
-		if (hold->fd >= 0)
-			close(hold->fd);
+		cb_closep(&hold->fd);
+		cb_closep(&hold->use);
 		free(hold->layers);
 		explicit_bzero(hold->data.data ? hold->data.data : "", hold->data.data ? hold->data.len : 0);
 		cb_buf_done(&hold->data);
@@ -163,7 +164,8 @@ static int make_cache(struct cb_build *build, const struct cb_op_mount *op, stru
 		}
 	}
 	if (r == 0)
-		r = cb_store_cachemount_open(build->store, name, &hold->fd, err);
+		r = cb_cachemount_open(build->store, name, op->mount->id ? op->mount->id : op->mount->target, &hold->fd,
+			&hold->use, err);
 	if (r == 0 && op->sub)
 		r = seed_cache(build, op, name, hold->fd, err);
 	if (r == 0)
@@ -300,7 +302,7 @@ int cb_run_mounts_make(struct cb_build *build, const struct cb_vertex *vertex, s
 		size_t at = (size_t)(order[i] - op->mounts);
 		int r;
 
-		ret->holds[i] = (struct cb_mount_hold){ .fd = -EBADF };
+		ret->holds[i] = (struct cb_mount_hold){ .fd = -EBADF, .use = -EBADF };
 		ret->n_holds++;
 		ret->v[at] = (struct cb_run_mount)CB_RUN_MOUNT_INIT;
 		r = make_one(build, order[i], ssh_number(op, at), &ret->v[at], &ret->holds[i], env, err);

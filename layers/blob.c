@@ -1,12 +1,21 @@
-/* Blobs: blobs/sha256/<hex>, each a finished temporary that was renamed. */
+/*
+ * Blobs: blobs/sha256/<hex>, each a finished temporary that was renamed.
+ *
+ * A blob's access time is when a process last was told of it, set here and never left to the file system. Telling
+ * happens under a shared lock (the gate), removing under the exclusive one, so that no process is told of a blob that
+ * is on its way out. The time is at least that of the process's own start: nothing that a process knows of is older
+ * than the process, whatever the clock does meanwhile.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/timefmt.h"
 #include "layers/storedb.h"
 
 struct cb_blob_writer {
@@ -17,12 +26,60 @@ struct cb_blob_writer {
 	uint64_t size;
 };
 
+static bool older(struct timespec a, struct timespec b)
+{
+	return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
+}
+
+/* 0, or an error number. Waits only for somebody who removes a few names. */
+static int enter_gate(struct cb_store *store, int how)
+{
+	int r;
+
+	pthread_mutex_lock(&store->gate_lock);
+	do
+		r = flock(store->gate, how);
+	while (r < 0 && errno == EINTR);
+	if (r < 0) {
+		r = errno;
+		pthread_mutex_unlock(&store->gate_lock);
+	}
+	return r;
+}
+
+static void leave_gate(struct cb_store *store)
+{
+	flock(store->gate, LOCK_UN);
+	pthread_mutex_unlock(&store->gate_lock);
+}
+
+/* Looks at a blob, and notes that this process knows of it. An error number. */
+static int use(struct cb_store *store, const struct cb_digest *digest, struct stat *ret)
+{
+	struct timespec times[2] = { { 0 }, { .tv_nsec = UTIME_OMIT } };
+	int r = enter_gate(store, LOCK_SH);
+
+	if (r != 0)
+		return r;
+	if (fstatat(store->blobs, cb_digest_hex(digest), ret, AT_SYMLINK_NOFOLLOW) < 0) {
+		r = errno;
+	} else if (S_ISREG(ret->st_mode) && older(ret->st_atim, store->started)) {
+		times[0] = cb_time_now();
+		if (older(times[0], store->started))
+			times[0] = store->started;
+		r = utimensat(store->blobs, cb_digest_hex(digest), times, AT_SYMLINK_NOFOLLOW) < 0 ? errno : 0;
+	}
+	leave_gate(store);
+	return r;
+}
+
 int cb_blob_has(struct cb_store *store, const struct cb_digest *digest, uint64_t *ret_size, struct cb_err **err)
 {
 	struct stat st;
+	int r = use(store, digest, &st);
 
-	if (fstatat(store->blobs, cb_digest_hex(digest), &st, AT_SYMLINK_NOFOLLOW) < 0)
-		return errno == ENOENT ? 0 : cb_err_errno(err, errno, "look for blob %s", digest->text);
+	if (r != 0)
+		return r == ENOENT ? 0 : cb_err_errno(err, r, "look for blob %s", digest->text);
 	if (!S_ISREG(st.st_mode))
 		return cb_err_set(err, CB_ERR_CORRUPT, "blob %s is not a regular file", digest->text);
 	if (ret_size)
@@ -33,13 +90,18 @@ int cb_blob_has(struct cb_store *store, const struct cb_digest *digest, uint64_t
 int cb_blob_open(
 	struct cb_store *store, const struct cb_digest *digest, int *ret_fd, uint64_t *ret_size, struct cb_err **err)
 {
-	cleanup_close int fd = openat(store->blobs, cb_digest_hex(digest), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+	cleanup_close int fd = -EBADF;
 	struct stat st;
+	int r = use(store, digest, &st);
 
-	if (fd < 0 && errno == ENOENT)
+	if (r == 0) {
+		fd = openat(store->blobs, cb_digest_hex(digest), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+		r = fd < 0 || fstat(fd, &st) < 0 ? errno : 0;
+	}
+	if (r == ENOENT)
 		return cb_err_set(err, CB_ERR_NOT_FOUND, "blob %s is not in the store", digest->text);
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return cb_err_errno(err, errno, "open blob %s", digest->text);
+	if (r != 0)
+		return cb_err_errno(err, r, "open blob %s", digest->text);
 	if (!S_ISREG(st.st_mode))
 		return cb_err_set(err, CB_ERR_CORRUPT, "blob %s is not a regular file", digest->text);
 	if (ret_size)
@@ -94,6 +156,90 @@ int cb_blob_remove(struct cb_store *store, const struct cb_digest *digest, struc
 {
 	if (unlinkat(store->blobs, cb_digest_hex(digest), 0) < 0 && errno != ENOENT)
 		return cb_err_errno(err, errno, "remove blob %s", digest->text);
+	return 0;
+}
+
+static int64_t nanoseconds(struct timespec t)
+{
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+struct each {
+	struct cb_store *store;
+	struct timespec oldest;
+	int (*fn)(void *ctx, const struct cb_blob_info *info, struct cb_err **err);
+	void *ctx;
+};
+
+static int give_one(void *arg, const char *name, struct cb_err **err)
+{
+	const struct each *each = arg;
+	struct cb_blob_info info = { 0 };
+	cleanup_free char *text = cb_xasprintf("sha256:%s", name);
+	struct stat st;
+
+	if (!cb_digest_parse(text, &info.digest) || fstatat(each->store->blobs, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		!S_ISREG(st.st_mode))
+		return 0;
+	info.size = (uint64_t)st.st_size;
+	info.disk = (uint64_t)st.st_blocks * 512;
+	info.made = nanoseconds(st.st_mtim);
+	info.used = nanoseconds(st.st_atim);
+	info.in_use = !older(st.st_atim, each->oldest);
+	return each->fn(each->ctx, &info, err);
+}
+
+int cb_blob_each(struct cb_store *store, int (*fn)(void *ctx, const struct cb_blob_info *info, struct cb_err **err),
+	void *ctx, struct cb_err **err)
+{
+	struct each each = { .store = store, .fn = fn, .ctx = ctx };
+	int r = cb_store_oldest(store, &each.oldest, err);
+
+	return r < 0 ? r : cb_store_each_name(store->dirfd, "blobs/sha256", give_one, &each, err);
+}
+
+/* Moves a blob out of sight; its bytes go when nobody waits. True when it is gone. */
+static bool take_away(struct cb_store *store, const struct cb_digest *digest, struct timespec oldest, char **ret)
+{
+	cleanup_free char *name = cb_store_unique_name(store);
+	struct stat st;
+
+	if (fstatat(store->blobs, cb_digest_hex(digest), &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return errno == ENOENT;
+	if (!older(st.st_atim, oldest))
+		return false;
+	if (renameat(store->blobs, cb_digest_hex(digest), store->tmpfd, name) < 0)
+		return false;
+	*ret = CB_TAKE_PTR(name);
+	return true;
+}
+
+/* Blobs that go while others wait for the gate. */
+#define SWEEP_BATCH 32
+
+int cb_blob_sweep(
+	struct cb_store *store, const struct cb_digest *digests, size_t n, bool *ret_gone, struct cb_err **err)
+{
+	for (size_t at = 0; at < n; at += SWEEP_BATCH) {
+		size_t count = CB_MIN(n - at, (size_t)SWEEP_BATCH);
+		char *names[SWEEP_BATCH] = { NULL };
+		struct timespec oldest;
+		int r = enter_gate(store, LOCK_EX);
+
+		if (r != 0)
+			return cb_err_errno(err, r, "lock the blobs of the store");
+		r = cb_store_oldest(store, &oldest, err);
+		for (size_t i = 0; r == 0 && i < count; i++)
+			ret_gone[at + i] = take_away(store, &digests[at + i], oldest, &names[i]);
+		leave_gate(store);
+		for (size_t i = 0; i < count; i++) {
+			if (names[i])
+				unlinkat(store->tmpfd, names[i], 0);
+			free(names[i]);
+		}
+		if (r < 0)
+			return r;
+	}
 	return 0;
 }
 

@@ -12,6 +12,7 @@
 #include "base/fd.h"
 #include "base/path.h"
 #include "base/timefmt.h"
+#include "layers/diskusage.h"
 #include "layers/storedb.h"
 
 #define ID_LEN (CB_STORE_PROC_LEN + 8)
@@ -194,8 +195,10 @@ int cb_snapshot_open(struct cb_store *store, const char *id, int *ret_fd, struct
 int cb_snapshot_stat(struct cb_store *store, const char *id, struct cb_snapshot_info *ret, struct cb_err **err)
 {
 	CB_DB_SCOPE(store->db);
-	sqlite3_stmt *stmt = cb_db_prepare(
-		store->db, "SELECT kind, parent, diff_id, size, created, last_used FROM snapshots WHERE id=?1", err);
+	sqlite3_stmt *stmt = cb_db_prepare(store->db,
+		"SELECT kind, parent, diff_id, size, created, last_used, uses, disk IS NOT NULL, disk, entries"
+		" FROM snapshots WHERE id=?1",
+		err);
 	int r;
 
 	if (!stmt)
@@ -211,6 +214,10 @@ int cb_snapshot_stat(struct cb_store *store, const char *id, struct cb_snapshot_
 		ret->size = (uint64_t)cb_db_int(stmt, 3);
 		ret->created = cb_db_int(stmt, 4);
 		ret->last_used = cb_db_int(stmt, 5);
+		ret->uses = (uint64_t)cb_db_int(stmt, 6);
+		ret->counted = cb_db_int(stmt, 7);
+		ret->disk = (uint64_t)cb_db_int(stmt, 8);
+		ret->entries = (uint64_t)cb_db_int(stmt, 9);
 	}
 	return 0;
 }
@@ -243,6 +250,32 @@ int cb_snapshot_set_diff_id(
 	cb_db_bind_text(stmt, 1, id);
 	cb_db_bind_digest(stmt, 2, diff_id);
 	cb_db_bind_int(stmt, 3, (int64_t)size);
+	return cb_db_run(store->db, stmt, err);
+}
+
+int cb_snapshot_count(struct cb_store *store, const char *id, struct cb_err **err)
+{
+	__attribute__((cleanup(cb_snapshot_info_done))) struct cb_snapshot_info info = { 0 };
+	struct cb_disk_usage usage;
+	sqlite3_stmt *stmt;
+	int r = cb_snapshot_stat(store, id, &info, err);
+
+	if (r != 0 || info.counted)
+		return r;
+	r = cb_disk_usage(store->snapshots, id, &usage, err);
+	/* It goes at this moment. */
+	if (r == CB_ERR_NOT_FOUND)
+		return 1;
+	if (r < 0)
+		return r;
+
+	CB_DB_SCOPE(store->db);
+	stmt = cb_db_prepare(store->db, "UPDATE snapshots SET disk=?2, entries=?3 WHERE id=?1", err);
+	if (!stmt)
+		return cb_db_failed(store->db);
+	cb_db_bind_text(stmt, 1, id);
+	cb_db_bind_int(stmt, 2, (int64_t)usage.bytes);
+	cb_db_bind_int(stmt, 3, (int64_t)usage.entries);
 	return cb_db_run(store->db, stmt, err);
 }
 

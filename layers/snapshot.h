@@ -22,8 +22,11 @@ struct cb_snapshot_info {
 	char *kind;                 /* "image", "run", "copy", "add", "workdir", "mkfile" … */
 	char *parent;               /* id (or diff ID) of what was below it when it was made; NULL: nothing */
 	struct cb_digest diff_id;   /* unset when not known yet */
-	uint64_t size;              /* bytes on disk, 0 when not known */
+	uint64_t size;              /* of its layer tar, 0 when not known */
 	int64_t created, last_used; /* seconds since the epoch; set by the store */
+	uint64_t uses;              /* by later steps and builds; set by the store */
+	bool counted;               /* disk and entries are known; set by cb_snapshot_count */
+	uint64_t disk, entries;     /* bytes that it occupies, hard links once; names in it */
 };
 void cb_snapshot_info_done(struct cb_snapshot_info *info);
 
@@ -55,6 +58,8 @@ int cb_snapshot_find(struct cb_store *store, const struct cb_digest *diff_id, ch
 /** Records what the background pipeline found out. Unknown ids are ignored. */
 int cb_snapshot_set_diff_id(
 	struct cb_store *store, const char *id, const struct cb_digest *diff_id, uint64_t size, struct cb_err **err);
+/** Counts what it occupies and records that, unless that was done before. 1 when there is none of that id. */
+int cb_snapshot_count(struct cb_store *store, const char *id, struct cb_err **err);
 /** Notes a use; written in batches. */
 void cb_snapshot_touch(struct cb_store *store, const char *id);
 /** Removes it with all records that name it. 0, also when missing; 1 when it is in use (then nothing is done). */

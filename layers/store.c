@@ -16,7 +16,6 @@
 #include "layers/chown.h"
 #include "layers/storedb.h"
 
-#define SCHEMA_VERSION 1
 #define OPEN_TRIES 16
 
 static const char layout_text[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
@@ -89,6 +88,13 @@ static int open_subdir(struct cb_store *store, const char *name, int *ret_fd, st
 	return *ret_fd < 0 ? cb_err_errno(err, errno, "open %s in the store %s", name, store->path) : 0;
 }
 
+/* Beside the mutex between threads, a lock between processes: see blob.c. */
+static int open_gate(struct cb_store *store, struct cb_err **err)
+{
+	store->gate = openat(store->locks, ".blobs", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	return store->gate < 0 ? cb_err_errno(err, errno, "open a lock of the store %s", store->path) : 0;
+}
+
 static int lock_root(struct cb_store *store, int *ret_fd, struct cb_err **err)
 {
 	int r;
@@ -118,6 +124,8 @@ static void random_name(char out[static CB_STORE_PROC_LEN + 1])
  */
 static int register_process(struct cb_store *store, struct cb_err **err)
 {
+	struct stat st;
+
 	for (int i = 0; i < OPEN_TRIES; i++) {
 		char fresh[CB_STORE_PROC_LEN + 8], name[CB_STORE_PROC_LEN + 8];
 		cleanup_close int fd = -EBADF;
@@ -136,6 +144,9 @@ static int register_process(struct cb_store *store, struct cb_err **err)
 			continue;
 		}
 		store->proc_lock = CB_TAKE_FD(fd);
+		if (fstat(store->proc_lock, &st) < 0)
+			return cb_err_errno(err, errno, "look at a lock in the store %s", store->path);
+		store->started = st.st_mtim;
 		if (mkdirat(store->tmpdir, store->proc, 0700) < 0)
 			return cb_err_errno(err, errno, "create a temporary directory in the store %s", store->path);
 		store->tmpfd = openat(store->tmpdir, store->proc, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -164,6 +175,11 @@ int cb_store_write_file(
 	return r;
 }
 
+int cb_store_write_layout(struct cb_store *store, struct cb_err **err)
+{
+	return cb_store_write_file(store, store->dirfd, "oci-layout", layout_text, strlen(layout_text), err);
+}
+
 static int ensure_layout(struct cb_store *store, struct cb_err **err)
 {
 	int r = 0;
@@ -171,7 +187,7 @@ static int ensure_layout(struct cb_store *store, struct cb_err **err)
 	if (faccessat(store->dirfd, "index.json", F_OK, 0) < 0)
 		r = cb_store_write_file(store, store->dirfd, "index.json", empty_index, strlen(empty_index), err);
 	if (r == 0 && faccessat(store->dirfd, "oci-layout", F_OK, 0) < 0)
-		r = cb_store_write_file(store, store->dirfd, "oci-layout", layout_text, strlen(layout_text), err);
+		r = cb_store_write_layout(store, err);
 	return r;
 }
 
@@ -210,11 +226,10 @@ static int check_meta(struct cb_store *store, struct cb_err **err)
 	r = cb_db_step(store->db, get, err);
 	if (r < 0)
 		return r;
+	if (cb_db_int(get, 0) > CB_DB_VERSION)
+		return cb_err_set(err, CB_ERR_UNSUPPORTED, "the store %s was made by a newer cbuild", store->path);
 	have = cb_db_text(get, 1);
 	if (have) {
-		if (cb_db_int(get, 0) > SCHEMA_VERSION)
-			return cb_err_set(
-				err, CB_ERR_UNSUPPORTED, "the store %s was made by a newer cbuild", store->path);
 		if (strcmp(have, flavour) != 0) {
 			r = cb_err_set(err, CB_ERR_INPUT, "the store %s was made %s, and this cbuild runs %s",
 				store->path, writer_text(have), writer_text(flavour));
@@ -223,11 +238,10 @@ static int check_meta(struct cb_store *store, struct cb_err **err)
 		return 0;
 	}
 
-	set = cb_db_prepare(store->db, "INSERT OR REPLACE INTO meta VALUES ('schema', ?1), ('flavour', ?2)", err);
+	set = cb_db_prepare(store->db, "INSERT OR REPLACE INTO meta VALUES ('flavour', ?1)", err);
 	if (!set)
 		return cb_db_failed(store->db);
-	cb_db_bind_int(set, 1, SCHEMA_VERSION);
-	cb_db_bind_text(set, 2, flavour);
+	cb_db_bind_text(set, 1, flavour);
 	return cb_db_run(store->db, set, err);
 }
 
@@ -256,6 +270,8 @@ static int open_locked(struct cb_store *store, struct cb_err **err)
 	if (r == 0)
 		r = open_subdir(store, "cachemounts", NULL, err);
 	if (r == 0)
+		r = open_gate(store, err);
+	if (r == 0)
 		r = register_process(store, err);
 	if (r == 0)
 		r = ensure_layout(store, err);
@@ -274,9 +290,10 @@ int cb_store_open(const char *path, enum cb_store_flavour flavour, struct cb_sto
 	int r;
 
 	store->dirfd = store->tmpdir = store->tmpfd = store->blobs = store->snapshots = store->locks = -EBADF;
-	store->proc_lock = -EBADF;
+	store->proc_lock = store->gate = -EBADF;
 	store->flavour = flavour;
 	pthread_mutex_init(&store->touch_lock, NULL);
+	pthread_mutex_init(&store->gate_lock, NULL);
 	read_boot_id(store->boot);
 
 	/* Files with set-user-id bits lie in here: no one else may look in. */
@@ -318,6 +335,7 @@ struct cb_store *cb_store_free(struct cb_store *store)
 		unlinkat(store->tmpdir, name, 0);
 	}
 	cb_closep(&store->proc_lock);
+	cb_closep(&store->gate);
 	cb_closep(&store->tmpfd);
 	cb_closep(&store->tmpdir);
 	cb_closep(&store->blobs);
@@ -326,6 +344,7 @@ struct cb_store *cb_store_free(struct cb_store *store)
 	cb_closep(&store->dirfd);
 	cb_strv_done(&store->touched);
 	pthread_mutex_destroy(&store->touch_lock);
+	pthread_mutex_destroy(&store->gate_lock);
 	free(store->path);
 	free(store);
 	return NULL;
@@ -354,21 +373,4 @@ int cb_store_tmpfd(const struct cb_store *store)
 char *cb_store_unique_name(struct cb_store *store)
 {
 	return cb_xasprintf("%s%08x", store->proc, atomic_fetch_add(&store->counter, 1));
-}
-
-int cb_store_cachemount_open(struct cb_store *store, const char *name, int *ret_fd, struct cb_err **err)
-{
-	cleanup_close int parent = -EBADF;
-	int fd;
-
-	if (!*name || name[0] == '.' || strchr(name, '/') || strlen(name) > 255)
-		return cb_err_set(err, CB_ERR_INPUT, "invalid cache mount name \"%.255s\"", name);
-	parent = openat(store->dirfd, "cachemounts", O_PATH | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (parent < 0 || (mkdirat(parent, name, 0755) < 0 && errno != EEXIST))
-		return cb_err_errno(err, errno, "create the cache mount %s", name);
-	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	if (fd < 0)
-		return cb_err_errno(err, errno, "open the cache mount %s", name);
-	*ret_fd = fd;
-	return 0;
 }

@@ -57,8 +57,6 @@ enum cb_store_flavour cb_store_flavour(const struct cb_store *store);
 int cb_store_tmpfd(const struct cb_store *store);
 /** A name no one else uses in cb_store_tmpfd (or anywhere in this store). Caller frees. */
 char *cb_store_unique_name(struct cb_store *store);
-/** Opens cachemounts/<name>, made with mode 0755 when missing; @name must be a plain file name. */
-int cb_store_cachemount_open(struct cb_store *store, const char *name, int *ret_fd, struct cb_err **err);
 
 /**
  * Makes everything written so far durable: one syncfs, then marks are cleared and the database is checkpointed. Slow;
@@ -68,7 +66,10 @@ int cb_store_sync(struct cb_store *store, struct cb_err **err);
 /** Writes the batched last-use times now. */
 int cb_store_flush(struct cb_store *store, struct cb_err **err);
 
-/* Blobs */
+/*
+ * Blobs. One that a process was told of (by has, open, put or finish) stays there until that process ends: whoever
+ * cleans up leaves what was used since the start of the oldest process alone (cb_blob_sweep).
+ */
 
 /** 1 with *ret_size (may be NULL) when the blob is there, 0 when not, or an error. */
 int cb_blob_has(struct cb_store *store, const struct cb_digest *digest, uint64_t *ret_size, struct cb_err **err);
@@ -82,6 +83,23 @@ int cb_blob_read(
 int cb_blob_put(struct cb_store *store, const void *data, size_t len, struct cb_digest *ret, struct cb_err **err);
 /** Removes a blob; 0, also when it was not there. The caller knows that nothing needs it. */
 int cb_blob_remove(struct cb_store *store, const struct cb_digest *digest, struct cb_err **err);
+
+/** What cb_blob_sweep decides about. Sizes are those on disk; times in nanoseconds since the epoch. */
+struct cb_blob_info {
+	struct cb_digest digest;
+	uint64_t size, disk;
+	int64_t made, used;
+	bool in_use; /* by a process that lives */
+};
+/** Calls @fn with each blob, in no order, until it returns non-zero; returns that. */
+int cb_blob_each(struct cb_store *store, int (*fn)(void *ctx, const struct cb_blob_info *info, struct cb_err **err),
+	void *ctx, struct cb_err **err);
+/**
+ * Removes those of the @n blobs that no process uses; the caller knows that nothing else needs them. @ret_gone[i] says
+ * whether blob i went (or was gone).
+ */
+int cb_blob_sweep(
+	struct cb_store *store, const struct cb_digest *digests, size_t n, bool *ret_gone, struct cb_err **err);
 
 /** A blob being written: hashed while it is written, invisible until finished. One thread at a time. */
 struct cb_blob_writer;
@@ -113,13 +131,5 @@ int cb_lock_try(struct cb_store *store, const char *key, struct cb_lock **ret, s
 /** Releases. */
 struct cb_lock *cb_lock_free(struct cb_lock *lock);
 CB_DEFINE_CLEANUP(struct cb_lock *, cb_lock_free)
-
-/* Checking */
-
-/**
- * Adds a line to @problems for each record without its snapshot or blob, each snapshot or blob that nothing accounts
- * for, and (when @content) each blob whose bytes do not match its name. 0 even when problems were found.
- */
-int cb_store_check(struct cb_store *store, bool content, struct cb_strv *problems, struct cb_err **err);
 
 #endif

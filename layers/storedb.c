@@ -25,31 +25,6 @@ struct cb_db {
 	int failed; /* code of the last failure */
 };
 
-static const char schema[] =
-	"CREATE TABLE IF NOT EXISTS meta(key TEXT PRIMARY KEY, value) WITHOUT ROWID;"
-	/* boot: the boot that made it, NULL once it is known to be on disk */
-	"CREATE TABLE IF NOT EXISTS snapshots(seq INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, kind TEXT,"
-	" parent TEXT, diff_id BLOB, size INTEGER, created INTEGER, last_used INTEGER, boot TEXT);"
-	"CREATE INDEX IF NOT EXISTS snapshots_diff ON snapshots(diff_id) WHERE diff_id IS NOT NULL;"
-	"CREATE INDEX IF NOT EXISTS snapshots_boot ON snapshots(boot) WHERE boot IS NOT NULL;"
-	/* rows deleted whose directory may still be there */
-	"CREATE TABLE IF NOT EXISTS doomed(id TEXT PRIMARY KEY) WITHOUT ROWID;"
-	"CREATE TABLE IF NOT EXISTS records(id INTEGER PRIMARY KEY AUTOINCREMENT,"
-	" snapshot TEXT REFERENCES snapshots(id) ON DELETE CASCADE, created INTEGER, duration INTEGER, bytes INTEGER,"
-	" place TEXT, facts TEXT, inputs TEXT);"
-	"CREATE INDEX IF NOT EXISTS records_snapshot ON records(snapshot);"
-	"CREATE INDEX IF NOT EXISTS records_place ON records(place, id) WHERE place IS NOT NULL;"
-	"CREATE TABLE IF NOT EXISTS record_keys(key BLOB PRIMARY KEY,"
-	" record INTEGER NOT NULL REFERENCES records(id) ON DELETE CASCADE) WITHOUT ROWID;"
-	"CREATE INDEX IF NOT EXISTS record_keys_record ON record_keys(record);"
-	"CREATE TABLE IF NOT EXISTS layers(diff_id BLOB PRIMARY KEY, size INTEGER) WITHOUT ROWID;"
-	"CREATE TABLE IF NOT EXISTS layer_blobs(diff_id BLOB, digest BLOB, size INTEGER, media_type TEXT, codec INTEGER,"
-	" PRIMARY KEY(diff_id, digest)) WITHOUT ROWID;"
-	"CREATE INDEX IF NOT EXISTS layer_blobs_digest ON layer_blobs(digest);"
-	"CREATE TABLE IF NOT EXISTS stat_chunks(scope TEXT, chunk INTEGER, used INTEGER, data BLOB,"
-	" PRIMARY KEY(scope, chunk));"
-	"CREATE TABLE IF NOT EXISTS tags(name TEXT PRIMARY KEY, descriptor TEXT NOT NULL) WITHOUT ROWID;";
-
 /* No fsync on the way: NORMAL syncs at checkpoints only, and those are ours to place (cb_store_sync, cb_db_open). */
 static const char pragmas[] = "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON;"
 			      "PRAGMA wal_autocheckpoint=0; PRAGMA temp_store=MEMORY; PRAGMA mmap_size=67108864;";
@@ -83,34 +58,24 @@ int cb_db_failed(const struct cb_db *db)
 	return db->failed;
 }
 
-static int exec_all(struct cb_db *db, const char *sql, struct cb_err **err)
+int cb_db_script(struct cb_db *db, const char *sql, struct cb_err **err)
 {
 	int r = sqlite3_exec(db->handle, sql, NULL, NULL, NULL);
 
 	return r == SQLITE_OK ? 0 : db_error(db, r, err);
 }
 
-/* The schema is written once; later opens only look whether it is there. */
-static int ensure_schema(struct cb_db *db, struct cb_err **err)
+int cb_db_ask(struct cb_db *db, const char *sql, int64_t *ret, struct cb_err **err)
 {
 	sqlite3_stmt *stmt = NULL;
-	int r = sqlite3_prepare_v2(db->handle, "SELECT 1 FROM sqlite_schema WHERE name='tags'", -1, &stmt, NULL);
-	bool there;
+	int r = sqlite3_prepare_v2(db->handle, sql, -1, &stmt, NULL);
 
-	if (r != SQLITE_OK)
-		return db_error(db, r, err);
-	r = sqlite3_step(stmt);
-	there = r == SQLITE_ROW;
+	if (r == SQLITE_OK)
+		r = sqlite3_step(stmt);
+	if (r == SQLITE_ROW)
+		*ret = sqlite3_column_int64(stmt, 0);
 	sqlite3_finalize(stmt);
-	if (r != SQLITE_ROW && r != SQLITE_DONE)
-		return db_error(db, r, err);
-	if (there)
-		return 0;
-
-	r = exec_all(db, "BEGIN IMMEDIATE", err);
-	if (r == 0)
-		r = exec_all(db, schema, err);
-	return r < 0 ? r : exec_all(db, "COMMIT", err);
+	return r == SQLITE_ROW ? 0 : db_error(db, r, err);
 }
 
 static int64_t log_size(const char *path)
@@ -134,9 +99,9 @@ int cb_db_open(const char *path, struct cb_db **ret, struct cb_err **err)
 	} else {
 		sqlite3_busy_timeout(db->handle, BUSY_MS);
 		sqlite3_db_config(db->handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-		r = exec_all(db, pragmas, err);
+		r = cb_db_script(db, pragmas, err);
 		if (r == 0)
-			r = ensure_schema(db, err);
+			r = cb_db_upgrade(db, err);
 		if (r == 0 && log_size(path) > LOG_MAX)
 			r = cb_db_checkpoint(db, err);
 	}

@@ -12,6 +12,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 #include "layers/digest.h"
 #include "layers/store.h"
@@ -23,6 +24,14 @@ struct cb_db;
 /** Opens or creates @path (absolute or relative to the working directory). */
 int cb_db_open(const char *path, struct cb_db **ret, struct cb_err **err);
 struct cb_db *cb_db_free(struct cb_db *db);
+/** Runs several statements without parameters. Neither locks nor keeps them: for opening. */
+int cb_db_script(struct cb_db *db, const char *sql, struct cb_err **err);
+/** The one number that @sql gives. As cb_db_script. */
+int cb_db_ask(struct cb_db *db, const char *sql, int64_t *ret, struct cb_err **err);
+/** Version of the tables that this cbuild knows. */
+#define CB_DB_VERSION 2
+/** Makes the tables, or brings older ones forward; newer ones are left alone. storeschema.c */
+int cb_db_upgrade(struct cb_db *db, struct cb_err **err);
 void cb_db_lock(struct cb_db *db);
 /** Resets all statements prepared since cb_db_lock and rolls back a transaction left open. */
 void cb_db_unlock(struct cb_db *db);
@@ -72,13 +81,14 @@ const void *cb_db_blob(struct sqlite3_stmt *stmt, int at, size_t *ret_len);
 
 struct cb_store {
 	char *path;
-	int dirfd, tmpdir, tmpfd, blobs, snapshots, locks, proc_lock;
+	int dirfd, tmpdir, tmpfd, blobs, snapshots, locks, proc_lock, gate;
+	struct timespec started; /* by the clock of the file system */
 	enum cb_store_flavour flavour;
 	char proc[CB_STORE_PROC_LEN + 1];
 	char boot[64];
 	atomic_uint counter;
 	struct cb_db *db;
-	pthread_mutex_t touch_lock;
+	pthread_mutex_t touch_lock, gate_lock;
 	struct cb_strv touched; /* snapshot ids used since the last flush */
 };
 
@@ -87,6 +97,8 @@ int cb_store_write_file(
 	struct cb_store *store, int dirfd, const char *name, const void *data, size_t len, struct cb_err **err);
 /** True when the process @proc (CB_STORE_PROC_LEN bytes) has the store open now. */
 bool cb_store_proc_alive(struct cb_store *store, const char *proc);
+/** When the oldest process that has the store open now, but for this one, opened it; in the far future if none. */
+int cb_store_oldest(struct cb_store *store, struct timespec *ret, struct cb_err **err);
 /** Calls @fn with each name in the directory @name below @dirfd, dot files left out, until it returns non-zero. */
 int cb_store_each_name(int dirfd, const char *name, int (*fn)(void *ctx, const char *name, struct cb_err **err),
 	void *ctx, struct cb_err **err);
@@ -99,5 +111,9 @@ int cb_snapshot_remove_dir(struct cb_store *store, const char *id, struct cb_err
 bool cb_snapshot_id_valid(const char *id);
 /** Writes index.json anew from the table of tags when it is unreadable. */
 int cb_tag_repair(struct cb_store *store, struct cb_err **err);
+/** Adds the names that the table of tags and index.json do not agree about; with @mend the table follows index.json. */
+int cb_tag_compare(struct cb_store *store, bool mend, struct cb_strv *ret, struct cb_err **err);
+/** Writes oci-layout. */
+int cb_store_write_layout(struct cb_store *store, struct cb_err **err);
 
 #endif

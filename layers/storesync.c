@@ -16,6 +16,9 @@
 #include "layers/snapshot.h"
 #include "layers/storedb.h"
 
+/* The clock that stamps files lags behind by up to a tick. */
+#define STAMP_NS 20000000
+
 static int64_t now_ns(void)
 {
 	struct timespec t = cb_time_now();
@@ -75,7 +78,7 @@ static int mark_synced(struct cb_store *store, int64_t newest, int64_t when, str
 
 int cb_store_sync(struct cb_store *store, struct cb_err **err)
 {
-	int64_t newest = 0, when = now_ns();
+	int64_t newest = 0, when = now_ns() - STAMP_NS;
 	int r = cb_store_flush(store, err);
 
 	if (r == 0)
@@ -105,7 +108,7 @@ int cb_store_flush(struct cb_store *store, struct cb_err **err)
 	r = cb_db_begin(store->db, err);
 	if (r < 0)
 		return r;
-	stmt = cb_db_prepare(store->db, "UPDATE snapshots SET last_used=?2 WHERE id=?1", err);
+	stmt = cb_db_prepare(store->db, "UPDATE snapshots SET last_used=?2, uses=uses+1 WHERE id=?1", err);
 	for (size_t i = 0; stmt && r == 0 && i < touched.n; i++) {
 		cb_db_bind_text(stmt, 1, touched.v[i]);
 		cb_db_bind_int(stmt, 2, now);
@@ -147,6 +150,35 @@ bool cb_store_proc_alive(struct cb_store *store, const char *proc)
 	if (fd >= 0)
 		close(fd);
 	return fd == -1;
+}
+
+struct oldest {
+	struct cb_store *store;
+	struct timespec *ret;
+};
+
+static int find_oldest(void *ctx, const char *name, struct cb_err **err)
+{
+	struct oldest *oldest = ctx;
+	struct timespec *ret = oldest->ret;
+	struct stat st;
+
+	(void)err;
+	if (!cb_str_ends(name, ".lock") || !strncmp(name, oldest->store->proc, CB_STORE_PROC_LEN) ||
+		fstatat(oldest->store->tmpdir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+		!cb_store_proc_alive(oldest->store, name))
+		return 0;
+	if (st.st_mtim.tv_sec < ret->tv_sec || (st.st_mtim.tv_sec == ret->tv_sec && st.st_mtim.tv_nsec < ret->tv_nsec))
+		*ret = st.st_mtim;
+	return 0;
+}
+
+int cb_store_oldest(struct cb_store *store, struct timespec *ret, struct cb_err **err)
+{
+	struct oldest oldest = { store, ret };
+
+	*ret = (struct timespec){ .tv_sec = INT64_MAX };
+	return cb_store_each_name(store->dirfd, "tmp", find_oldest, &oldest, err);
 }
 
 struct sweep {
@@ -236,10 +268,14 @@ static int remove_dead(struct cb_store *store, const char *proc, struct cb_err *
 /* The guard goes last, so that an interrupted sweep is taken up again. */
 static int sweep_dead(struct sweep *sweep, struct cb_err **err)
 {
+	cleanup_strv struct cb_strv names = { 0 };
 	int r = cb_store_each_name(sweep->store->dirfd, "tmp", find_dead, sweep, err);
 
 	if (r < 0 || !sweep->dead.n)
 		return r;
+	/* One may have died between index.json and its copy. An unreadable index.json is another matter. */
+	if (cb_tag_compare(sweep->store, true, &names, NULL) < 0)
+		cb_log_debug("index.json of the store cannot be read");
 	r = cb_store_each_name(sweep->store->dirfd, "snapshots", drop_orphan, sweep, err);
 	if (r == 0)
 		r = cb_store_each_name(sweep->store->dirfd, "locks", drop_stale_lock, sweep, err);
@@ -269,7 +305,10 @@ static int finish_doomed(struct cb_store *store, struct cb_err **err)
 	return r;
 }
 
-/* After a power cut a file may have its name and not its bytes. */
+/*
+ * After a power cut a file may have its name and not its bytes. What was written before the last sync began is whole;
+ * the change time would tell of uses, too.
+ */
 static int verify_blob(void *ctx, const char *name, struct cb_err **err)
 {
 	struct sweep *sweep = ctx;
@@ -279,7 +318,7 @@ static int verify_blob(void *ctx, const char *name, struct cb_err **err)
 	int r;
 
 	if (fstatat(sweep->store->blobs, name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
-		(int64_t)st.st_ctim.tv_sec * 1000000000 + st.st_ctim.tv_nsec < sweep->synced)
+		(int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec < sweep->synced)
 		return 0;
 	fd = openat(sweep->store->blobs, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0)

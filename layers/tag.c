@@ -8,6 +8,7 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/map.h"
 #include "layers/image.h"
 #include "layers/ref.h"
 #include "layers/storedb.h"
@@ -245,4 +246,56 @@ int cb_tag_repair(struct cb_store *store, struct cb_err **err)
 	fresh->bare = true;
 	r = rebuild(store, fresh, err);
 	return r < 0 ? r : write_index(store, fresh, err);
+}
+
+/* The table of tags as it is: name -> descriptor text. */
+static int read_table(struct cb_store *store, struct cb_map *ret, struct cb_err **err)
+{
+	CB_DB_SCOPE(store->db);
+	sqlite3_stmt *stmt = cb_db_prepare(store->db, "SELECT name, descriptor FROM tags", err);
+	int r = stmt ? 1 : cb_db_failed(store->db);
+
+	while (stmt && (r = cb_db_step(store->db, stmt, err)) > 0) {
+		cleanup_free char *name = cb_db_text(stmt, 0);
+
+		if (name)
+			cb_map_set(ret, name, cb_db_text(stmt, 1));
+	}
+	return r;
+}
+
+int cb_tag_compare(struct cb_store *store, bool mend, struct cb_strv *ret, struct cb_err **err)
+{
+	CB_CLEANUP(cb_lock_free) struct cb_lock *lock = NULL;
+	CB_CLEANUP(cb_index_free) struct cb_index *index = NULL;
+	CB_CLEANUP(cb_map_free) struct cb_map *table = cb_map_new(free);
+	const char *name;
+	size_t at = 0;
+	int r = cb_lock_wait(store, LOCK_KEY, NULL, &lock, err);
+
+	if (r == 0)
+		r = cb_tag_list(store, &index, err);
+	if (r == 0)
+		r = read_table(store, table, err);
+	for (size_t i = 0; r == 0 && i < index->n_entries; i++) {
+		cleanup_json json_t *doc = cb_descriptor_to_json(&index->entries[i]);
+		cleanup_free char *text = cb_json_dump(doc, false);
+
+		/* Entries of other tools may have none. */
+		name = cb_descriptor_annotation(&index->entries[i], CB_ANNOTATION_REF_NAME);
+		if (!name)
+			continue;
+		if (!cb_str_eq(cb_map_get(table, name), text)) {
+			cb_strv_add(ret, name);
+			if (mend)
+				r = record_tag(store, name, &index->entries[i], err);
+		}
+		cb_map_del(table, name);
+	}
+	while (r == 0 && cb_map_next(table, &at, &name, NULL)) {
+		cb_strv_add(ret, name);
+		if (mend)
+			r = record_tag(store, name, NULL, err);
+	}
+	return r;
 }

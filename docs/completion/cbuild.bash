@@ -19,6 +19,8 @@ _cbuild_options()
 		echo "--check -w --write --help" ;;
 	flatten)
 		echo "-f --file --help" ;;
+	fsck)
+		echo "--quick --repair --root --help" ;;
 	esac
 }
 
@@ -30,7 +32,7 @@ _cbuild()
 	command=build
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
-		build | check | graph | run | parse | fmt | flatten | doctor | debug | version | help)
+		build | check | graph | run | parse | fmt | flatten | doctor | fsck | debug | version | help)
 			command=$word
 			break
 			;;
@@ -100,10 +102,10 @@ _cbuild()
 		return
 	fi
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W "build check graph run parse fmt flatten doctor debug version help" -- "$cur"))
+		COMPREPLY=($(compgen -W "build check graph run parse fmt flatten doctor fsck debug version help" -- "$cur"))
 	fi
 	case $command in
-	help) COMPREPLY=($(compgen -W "build check graph run parse fmt flatten doctor debug version" -- "$cur")) ;;
+	help) COMPREPLY=($(compgen -W "build check graph run parse fmt flatten doctor fsck debug version" -- "$cur")) ;;
 	debug) COMPREPLY=($(compgen -W "words" -- "$cur")) ;;
 	build | graph | flatten) COMPREPLY+=($(compgen -d -- "$cur")) ;;
 	check | parse | fmt) COMPREPLY=($(compgen -f -- "$cur")) ;;

@@ -1,7 +1,7 @@
 # fish completion for cbuild
 
-set -l commands build check graph run parse fmt flatten doctor debug version help
-set -l building "not __fish_seen_subcommand_from run parse fmt flatten doctor debug version help"
+set -l commands build check graph run parse fmt flatten doctor fsck debug version help
+set -l building "not __fish_seen_subcommand_from run parse fmt flatten doctor fsck debug version help"
 
 complete -c cbuild -f
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a build -d 'build an image (the default command)'
@@ -12,6 +12,7 @@ complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a parse -d 'c
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a fmt -d 'give Buildfiles the common look'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a flatten -d 'print the equivalent Dockerfile in one file'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a doctor -d 'tell what this host allows, and how to get more'
+complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a fsck -d 'check the store, and mend it with --repair'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a debug -d 'answer requests for expansion on standard input'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a version -d 'print the version'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a help -d 'explain cbuild or one command'
@@ -20,7 +21,7 @@ complete -c cbuild -n "__fish_seen_subcommand_from parse" -F
 complete -c cbuild -n "__fish_seen_subcommand_from fmt" -F
 complete -c cbuild -n "__fish_seen_subcommand_from flatten" -a "(__fish_complete_directories)"
 complete -c cbuild -n "__fish_seen_subcommand_from debug" -a words
-complete -c cbuild -n "__fish_seen_subcommand_from help" -a "build check graph run parse fmt flatten doctor debug version"
+complete -c cbuild -n "__fish_seen_subcommand_from help" -a "build check graph run parse fmt flatten doctor fsck debug version"
 complete -c cbuild -s h -l help -d 'print this help'
 complete -c cbuild -n $building -l add-host -x -d 'add a line to /etc/hosts of RUN steps'
 complete -c cbuild -n $building -l allow -x -a "network.host security.insecure" -d 'grant what a Buildfile may ask for: network.host, security.insecure'
@@ -71,3 +72,6 @@ complete -c cbuild -n "__fish_seen_subcommand_from fmt" -s w -l write -d 'write 
 complete -c cbuild -n "__fish_seen_subcommand_from flatten" -s f -l file -r -F -d 'the Buildfile ("-" is standard input)'
 complete -c cbuild -n "__fish_seen_subcommand_from doctor" -l format -x -a "text json" -d 'print text or json'
 complete -c cbuild -n "__fish_seen_subcommand_from doctor" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from fsck" -l quick -d 'do not read the content of blobs and snapshots'
+complete -c cbuild -n "__fish_seen_subcommand_from fsck" -l repair -d 'mend what can be mended, drop what is of no use any more'
+complete -c cbuild -n "__fish_seen_subcommand_from fsck" -l root -x -a "(__fish_complete_directories)" -d 'the store'

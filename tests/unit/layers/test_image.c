@@ -5,6 +5,7 @@
 
 #include "base/fd.h"
 #include "base/spawn.h"
+#include "layers/fsck.h"
 #include "layers/compress.h"
 #include "layers/export_oci.h"
 #include "layers/image.h"

@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/path.h"
 #include "base/timefmt.h"
+#include "layers/fsck.h"
 #include "layers/image.h"
 #include "layers/pull.h"
 #include "layers/snapshot.h"

@@ -6,6 +6,8 @@
 #include <time.h>
 
 #include "base/timefmt.h"
+#include "layers/fsck.h"
+#include "layers/cachemount.h"
 #include "layers/layertable.h"
 #include "layers/record.h"
 #include "layers/snapshot.h"
@@ -278,16 +280,17 @@ static void wrong_places(void **state)
 	struct fixture *fx = *state;
 	cleanup_free char *inside = cb_xasprintf("%s/snapshots", fx->dir);
 	struct cb_store *other = NULL;
-	int fd = -1;
+	int fd = -1, lock = -1;
 
 	free(make_snapshot(fx->store, "a", NULL));
 	assert_code(cb_store_open(inside, CB_STORE_TRUSTED, &other, &err), CB_ERR_INPUT);
 	assert_code(cb_store_open(fx->dir, CB_STORE_USER, &other, &err), CB_ERR_INPUT);
 	assert_code(cb_store_open("/proc/self/x", CB_STORE_USER, &other, &err), CB_ERR_NOT_FOUND);
-	assert_ok(cb_store_cachemount_open(fx->store, "go", &fd, &err));
+	assert_ok(cb_cachemount_open(fx->store, "go", NULL, &fd, &lock, &err));
 	close(fd);
-	assert_code(cb_store_cachemount_open(fx->store, "..", &fd, &err), CB_ERR_INPUT);
-	assert_code(cb_store_cachemount_open(fx->store, "a/b", &fd, &err), CB_ERR_INPUT);
+	close(lock);
+	assert_code(cb_cachemount_open(fx->store, "..", NULL, &fd, &lock, &err), CB_ERR_INPUT);
+	assert_code(cb_cachemount_open(fx->store, "a/b", NULL, &fd, &lock, &err), CB_ERR_INPUT);
 }
 
 static void *hammer(void *arg)

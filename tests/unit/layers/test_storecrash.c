@@ -10,6 +10,7 @@
 #include <sys/wait.h>
 
 #include "base/fd.h"
+#include "layers/fsck.h"
 #include "layers/image.h"
 #include "layers/record.h"
 #include "layers/snapshot.h"

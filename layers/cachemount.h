@@ -1,0 +1,35 @@
+/*
+ * Cache mounts: directories that RUN steps share from build to build, cachemounts/<name>.
+ *
+ * One is in use while somebody holds the lock that cb_cachemount_open gave (a shared flock on cachemounts/.<name>; the
+ * directory itself belongs to the steps, who may lock it), and is then removed by no process. What it is called and
+ * when it was used is in the database; its size is counted when it is asked for, and once until it is used again.
+ */
+#ifndef CB_LAYERS_CACHEMOUNT_H
+#define CB_LAYERS_CACHEMOUNT_H
+
+#include "layers/store.h"
+
+struct cb_cachemount_info {
+	char *name, *title; /* title: what the Buildfile calls it, or NULL */
+	uint64_t size;      /* bytes on disk */
+	uint64_t uses;
+	int64_t created, last_used; /* seconds since the epoch */
+};
+void cb_cachemount_info_done(struct cb_cachemount_info *info);
+
+/**
+ * Opens it, made with mode 0755 when missing; @name must be a plain file name. @title may be NULL. It is in use until
+ * the descriptor *ret_lock is closed.
+ */
+int cb_cachemount_open(
+	struct cb_store *store, const char *name, const char *title, int *ret_fd, int *ret_lock, struct cb_err **err);
+/** Adds the names of all that there are. */
+int cb_cachemount_list(struct cb_store *store, struct cb_strv *ret, struct cb_err **err);
+/** 0 with *ret (end with cb_cachemount_info_done), or 1 when there is none. Counts the size when it may have changed.
+ */
+int cb_cachemount_stat(struct cb_store *store, const char *name, struct cb_cachemount_info *ret, struct cb_err **err);
+/** Removes it with all that is in it. 0, also when missing; 1 when it is in use (then nothing is done). */
+int cb_cachemount_remove(struct cb_store *store, const char *name, struct cb_err **err);
+
+#endif
