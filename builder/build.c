@@ -52,7 +52,7 @@ struct opening {
 	struct cb_context *context;
 };
 
-static int open_main(void *arg, struct cb_err **err)
+static int open_context(void *arg, struct cb_err **err)
 {
 	struct opening *opening = arg;
 	int r = cb_step_fetch(opening->build, NULL, opening->context, err);
@@ -60,14 +60,31 @@ static int open_main(void *arg, struct cb_err **err)
 	return r < 0 ? r : 0;
 }
 
+/* For the plan: fetches @context with a line of its own in the progress. */
+static int fetch_now(void *ctx, struct cb_context *context, struct cb_err **err)
+{
+	struct cb_build *build = ctx;
+	struct opening opening = { build, context };
+	void *arg = &opening;
+	cleanup_free char *name = context == build->contexts->main
+					  ? cb_xasprintf("[internal] load remote build context %s", context->shown)
+					  : cb_xasprintf("[internal] load metadata for %s", context->shown);
+	uint32_t id = cb_build_show(build, name);
+	int r;
+
+	cb_progress_started(build->progress, id);
+	r = cb_scheduler_call(&build->scheduler, CB_LANE_NET, open_context, &arg, 1, err);
+	if (r < 0)
+		cb_progress_error(build->progress, id, err && *err ? cb_err_msg(*err) : "");
+	else
+		cb_progress_done(build->progress, id);
+	return r;
+}
+
 /* Of a context that has to be fetched the Buildfile is read there, otherwise from the disk. */
 static int read_buildfile(struct cb_build *build, struct cb_err **err)
 {
 	struct cb_context *context = build->contexts->main;
-	struct opening opening = { build, context };
-	void *arg = &opening;
-	cleanup_free char *name = NULL;
-	uint32_t id;
 	int r;
 
 	if (context->remote == CB_REMOTE_NONE) {
@@ -76,21 +93,14 @@ static int read_buildfile(struct cb_build *build, struct cb_err **err)
 			cb_contexts_note_file(build->contexts, build->file.path);
 		return r;
 	}
-	name = cb_xasprintf("[internal] load remote build context %s", context->shown);
-	id = cb_build_show(build, name);
-	cb_progress_started(build->progress, id);
-	r = cb_scheduler_call(&build->scheduler, CB_LANE_NET, open_main, &arg, 1, err);
-	if (r < 0)
-		cb_progress_error(build->progress, id, err && *err ? cb_err_msg(*err) : "");
-	else
-		cb_progress_done(build->progress, id);
+	r = fetch_now(build, context, err);
 	return r < 0 ? r : cb_context_read_remote_file(build->settings, context, &build->file, err);
 }
 
 int cb_build_plan(struct cb_build *build, struct cb_err **err)
 {
 	struct cb_plan_options options = {
-		.settings = build->settings, .contexts = build->contexts, .resolve = cb_step_resolve, .ctx = build
+		.settings = build->settings, .contexts = build->contexts, .resolve = cb_step_resolve, .fetch = fetch_now
 	};
 	cleanup_free char *name = NULL;
 	uint32_t id;
@@ -98,6 +108,7 @@ int cb_build_plan(struct cb_build *build, struct cb_err **err)
 
 	if (r < 0)
 		return r;
+	options.ctx = build;
 	name = cb_xasprintf("[internal] load build definition from %s", build->file.shown);
 	id = cb_build_show(build, name);
 	cb_progress_started(build->progress, id);
@@ -113,7 +124,10 @@ int cb_build_plan(struct cb_build *build, struct cb_err **err)
 	r = platforms(build->settings, &options, err);
 	if (r == 0)
 		r = cb_plan_new(&options, &build->plan, err);
-	return r < 0 ? r : check(build, &options, err);
+	if (r < 0)
+		return r;
+	build->epoch = build->made = build->plan->epoch;
+	return check(build, &options, err);
 }
 
 /* The layers of the target's image: its own steps and those of the stages it stands on. */

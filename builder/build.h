@@ -25,6 +25,13 @@
 struct cb_commits;
 struct cb_includes;
 
+/** Times of the files in layers that the build makes. */
+enum cb_layer_times {
+	CB_TIMES_KEPT,
+	CB_TIMES_CLAMPED, /* not after the time of the image */
+	CB_TIMES_LEVEL,   /* the time of the image, all of them */
+};
+
 struct cb_build {
 	const struct cb_settings *settings;
 	struct cb_store *store;
@@ -46,8 +53,9 @@ struct cb_build {
 	uint32_t *shown;          /* by vertex id; UINT32_MAX: not shown */
 	struct cb_vertex *failed; /* whose error ended the build */
 	char salt[40];            /* unique to this build */
-	bool has_epoch;
-	struct timespec epoch;
+	struct cb_epoch epoch;    /* SOURCE_DATE_EPOCH of the plan, for steps */
+	struct cb_epoch made;     /* the time of the image and of exported files */
+	enum cb_layer_times layer_times;
 	int signal_fd;
 	int signal;              /* that was received, or 0 */
 	char *warned;            /* warnings that were shown */

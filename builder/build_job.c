@@ -6,7 +6,7 @@
 
 struct timespec cb_build_time(const struct cb_build *build)
 {
-	return build->has_epoch ? build->epoch : cb_time_now();
+	return build->epoch.set ? (struct timespec){ .tv_sec = build->epoch.seconds } : cb_time_now();
 }
 
 void cb_build_log(struct cb_build *build, const struct cb_vertex *vertex, int fd, const void *data, size_t len)

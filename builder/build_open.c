@@ -44,20 +44,6 @@ static int catch_signals(struct cb_build *build, struct cb_err **err)
 	return 0;
 }
 
-static int read_epoch(struct cb_build *build, struct cb_err **err)
-{
-	const char *text = cb_env_get(&build->settings->build_args, "SOURCE_DATE_EPOCH");
-	int64_t seconds;
-
-	if (!text || !*text)
-		return 0;
-	if (!cb_num_i64(text, &seconds) || seconds < 0)
-		return cb_err_set(err, CB_ERR_INPUT, "invalid SOURCE_DATE_EPOCH: %s", text);
-	build->has_epoch = true;
-	build->epoch.tv_sec = seconds;
-	return 0;
-}
-
 enum cb_isolation cb_build_isolation(const struct cb_settings *settings)
 {
 	enum cb_isolation isolation = CB_ISOLATION_AUTO;
@@ -118,8 +104,6 @@ static int build_open(struct cb_build *build, struct cb_err **err)
 		r = open_runtime(build, err);
 	if (r == 0)
 		r = catch_signals(build, err);
-	if (r == 0)
-		r = read_epoch(build, err);
 	if (r == 0)
 		r = cb_contexts_new(settings, &build->contexts, err);
 	if (r < 0)

@@ -25,6 +25,9 @@ struct outputs {
 	size_t n;
 	unsigned int needs;
 	struct cb_compress_spec compression; /* of the first that has layers */
+	bool rewrite_timestamp;
+	bool has_epoch; /* source-date-epoch was given */
+	struct cb_epoch epoch;
 };
 
 static void outputs_done(struct outputs *outputs)
@@ -34,24 +37,44 @@ static void outputs_done(struct outputs *outputs)
 	free(outputs->v);
 }
 
+/* There is one set of layers, and one time of the image. */
+static int take_request(struct outputs *outputs, const struct cb_output_request *request, struct cb_err **err)
+{
+	unsigned int needs = cb_output_needs(request);
+
+	if (outputs->n == 1) {
+		outputs->has_epoch = request->has_epoch;
+		outputs->epoch = request->epoch;
+	} else if (outputs->has_epoch != request->has_epoch || outputs->epoch.set != request->epoch.set ||
+		   outputs->epoch.seconds != request->epoch.seconds) {
+		return cb_err_set(
+			err, CB_ERR_UNSUPPORTED, "outputs of one build with different values of source-date-epoch");
+	}
+	if (needs & CB_OUTPUT_LAYERS && !(outputs->needs & CB_OUTPUT_LAYERS)) {
+		outputs->compression = request->compression;
+		outputs->rewrite_timestamp = request->rewrite_timestamp;
+	} else if (needs & CB_OUTPUT_LAYERS) {
+		if (memcmp(&outputs->compression, &request->compression, sizeof(outputs->compression)) != 0)
+			return cb_err_set(err, CB_ERR_UNSUPPORTED, "outputs of one build with different compressions");
+		if (outputs->rewrite_timestamp != request->rewrite_timestamp)
+			return cb_err_set(err, CB_ERR_UNSUPPORTED,
+				"outputs of one build with different values of rewrite-timestamp");
+	}
+	outputs->needs |= needs;
+	return 0;
+}
+
 static int add_output(
 	struct outputs *outputs, const struct cb_output_spec *spec, const struct cb_strv *names, struct cb_err **err)
 {
 	struct cb_output_request *request;
-	unsigned int needs;
 	int r = cb_output_request_new(spec, names, &request, err);
 
 	if (r < 0)
 		return r;
 	outputs->v[outputs->n++] = request;
-	needs = cb_output_needs(request);
-	if (needs & CB_OUTPUT_LAYERS && !(outputs->needs & CB_OUTPUT_LAYERS))
-		outputs->compression = request->compression;
-	else if (needs & CB_OUTPUT_LAYERS &&
-		 memcmp(&outputs->compression, &request->compression, sizeof(outputs->compression)) != 0)
-		return cb_err_set(err, CB_ERR_UNSUPPORTED, "outputs of one build with different compressions");
-	outputs->needs |= needs;
-	return cb_output_check(request, err);
+	r = take_request(outputs, request, err);
+	return r < 0 ? r : cb_output_check(request, err);
 }
 
 /* A build should not take an hour to find that its last file cannot be written. */
@@ -172,6 +195,20 @@ static int write_outputs(struct cb_build *build, const struct outputs *outputs, 
 
 /* ---- the command ---------------------------------------------------------------------------------------------- */
 
+/* Which time the result has, and the files in it. */
+static void settle_times(struct cb_build *build, const struct outputs *outputs)
+{
+	if (outputs->has_epoch)
+		build->made = outputs->epoch;
+	if (build->settings->reproducible && build->made.set)
+		build->layer_times = CB_TIMES_LEVEL;
+	else if (outputs->rewrite_timestamp && build->made.set)
+		build->layer_times = CB_TIMES_CLAMPED;
+	else if (outputs->rewrite_timestamp)
+		cb_progress_warning(
+			build->progress, UINT32_MAX, "rewrite-timestamp has no effect: there is no SOURCE_DATE_EPOCH");
+}
+
 static int run(struct cb_build *build, const struct outputs *outputs, struct cb_err **err)
 {
 	int r;
@@ -182,6 +219,8 @@ static int run(struct cb_build *build, const struct outputs *outputs, struct cb_
 		cb_progress_warning(build->progress, UINT32_MAX, text);
 	}
 	r = cb_build_plan(build, err);
+	if (r == 0)
+		settle_times(build, outputs);
 	if (r == 0 && outputs->needs & CB_OUTPUT_LAYERS)
 		build->commits = cb_commits_new(build, &outputs->compression);
 	if (r == 0)

@@ -1,8 +1,11 @@
 #include "builder/commit.h"
 
 #include <stdlib.h>
+#include <string.h>
 
+#include "base/json.h"
 #include "layers/layertable.h"
+#include "layers/record.h"
 
 struct commit {
 	struct cb_commits *commits;
@@ -49,20 +52,73 @@ struct cb_commits *cb_commits_free(struct cb_commits *commits)
 	return NULL;
 }
 
-/* 0 when the store has the layer from before, else 1. */
-static int find_stored(struct commit *commit, const struct cb_snapshot_info *info, struct cb_err **err)
+/* ---- layers that are there ------------------------------------------------------------------------------------ */
+
+/* The key of what is known of snapshot @id with other times than its own. */
+static void retimed_key(const struct cb_build *build, const char *id, struct cb_digest *ret)
 {
-	const struct cb_commits *commits = commit->commits;
-	struct cb_store *store = commits->build->store;
+	cleanup_free char *text = cb_xasprintf("layer of %s\ntimes %s %lld\n", id,
+		build->layer_times == CB_TIMES_LEVEL ? "are" : "up to", (long long)build->made.seconds);
+
+	cb_digest_of(text, strlen(text), ret);
+}
+
+/* The diff ID of snapshot @id with the times that the build wants: 0 with *ret, or 1. */
+static int find_diff_id(const struct cb_build *build, const char *id, const struct cb_snapshot_info *info,
+	struct cb_digest *ret, struct cb_err **err)
+{
+	cleanup_record struct cb_record record = { 0 };
+	cleanup_json json_t *facts = NULL;
+	struct cb_digest key;
+	const char *text;
 	int r;
 
-	if (!cb_digest_is_set(&info->diff_id))
+	if (build->layer_times == CB_TIMES_KEPT) {
+		*ret = info->diff_id;
+		return !cb_digest_is_set(ret);
+	}
+	retimed_key(build, id, &key);
+	r = cb_record_find(build->store, &key, &record, err);
+	if (r != 0)
+		return r;
+	if (!record.facts || cb_json_parse(record.facts, strlen(record.facts), &facts, NULL) < 0)
 		return 1;
-	r = cb_layer_find(store, &info->diff_id, commits->compression.codec, &commit->layer.blob, err);
+	text = json_string_value(json_object_get(facts, "diff_id"));
+	return text && cb_digest_parse(text, ret) ? 0 : 1;
+}
+
+static int keep_diff_id(const struct cb_build *build, const char *id, const struct cb_layer *layer, struct cb_err **err)
+{
+	cleanup_json json_t *facts = NULL;
+	cleanup_free char *text = NULL;
+	struct cb_record record = { .snapshot = (char *)id };
+	struct cb_digest key;
+
+	if (build->layer_times == CB_TIMES_KEPT)
+		return cb_snapshot_set_diff_id(build->store, id, &layer->diff_id, layer->size, err);
+	facts = json_pack("{s:s}", "diff_id", layer->diff_id.text);
+	text = cb_json_dump(facts, false);
+	record.facts = text;
+	retimed_key(build, id, &key);
+	return cb_record_put(build->store, &key, 1, &record, NULL, err);
+}
+
+/* 0 when the store has the layer from before, else 1. */
+static int find_stored(struct commit *commit, const char *id, const struct cb_snapshot_info *info, struct cb_err **err)
+{
+	const struct cb_commits *commits = commit->commits;
+	struct cb_digest diff_id;
+	int r = find_diff_id(commits->build, id, info, &diff_id, err);
+
 	if (r == 0)
-		commit->layer.diff_id = info->diff_id;
+		r = cb_layer_find(
+			commits->build->store, &diff_id, commits->compression.codec, &commit->layer.blob, err);
+	if (r == 0)
+		commit->layer.diff_id = diff_id;
 	return r;
 }
+
+/* ---- making them ---------------------------------------------------------------------------------------------- */
 
 /*
  * A layer that was made on nothing (COPY --link) is a difference to nothing wherever it lies: its diff ID is kept for
@@ -81,12 +137,15 @@ static int make_layer(struct commit *commit, const char *id, bool on_nothing, st
 		return r < 0 ? r : cb_err_set(err, CB_ERR_INTERNAL, "snapshot %s is gone", id);
 	spec.flavour = cb_build_flavour(build);
 	spec.parents = parents;
+	spec.clamp = build->layer_times == CB_TIMES_CLAMPED;
+	spec.level = build->layer_times == CB_TIMES_LEVEL;
+	spec.epoch = build->made.seconds;
 	r = cb_layer_commit(build->store, &spec, &commit->commits->compression, build->scheduler.pools[CB_LANE_CPU],
 		&commit->layer, err);
 	if (r == 0)
 		r = cb_layer_put(build->store, &commit->layer.diff_id, commit->layer.size, &commit->layer.blob, err);
 	if (r == 0)
-		r = cb_snapshot_set_diff_id(build->store, id, &commit->layer.diff_id, commit->layer.size, err);
+		r = keep_diff_id(build, id, &commit->layer, err);
 	return r < 0 ? r : 0;
 }
 
@@ -102,7 +161,7 @@ static int commit_layer(struct commit *commit, struct cb_err **err)
 	if (r != 0)
 		return r < 0 ? r : cb_err_set(err, CB_ERR_INTERNAL, "snapshot of a layer is gone");
 	commit->created.tv_sec = info.created;
-	r = find_stored(commit, &info, err);
+	r = find_stored(commit, id, &info, err);
 	return r > 0 ? make_layer(commit, id, !info.parent, err) : r;
 }
 

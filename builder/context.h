@@ -56,6 +56,9 @@ struct cb_context {
 	struct cb_snapshot *snapshot; /* that is thrown away at the end; or NULL */
 	bool is_file;                 /* nothing but the file file_name */
 	struct timespec mtime;        /* of that file */
+	bool wants_time;              /* set before it is opened: look into an archive for has_time, too */
+	bool has_time;                /* what is remote says when it was made, ... */
+	int64_t time;                 /* ... in seconds: commit, Last-Modified, or newest file of an archive */
 	struct cb_buf buildfile;      /* standard input and URLs: what came was no archive but a Buildfile */
 };
 

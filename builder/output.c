@@ -19,8 +19,10 @@ enum attr {
 	ATTR_LEVEL = 1 << 2,
 	ATTR_MEDIATYPES = 1 << 3,
 	ATTR_TAR = 1 << 4,
+	ATTR_REWRITE = 1 << 5,
+	ATTR_EPOCH = 1 << 6,
 };
-#define ATTRS_IMAGE (ATTR_NAME | ATTR_COMPRESSION | ATTR_LEVEL | ATTR_MEDIATYPES)
+#define ATTRS_IMAGE (ATTR_NAME | ATTR_COMPRESSION | ATTR_LEVEL | ATTR_MEDIATYPES | ATTR_REWRITE | ATTR_EPOCH)
 
 enum dest_rule { DEST_NONE, DEST_FILE, DEST_DIR };
 
@@ -35,8 +37,8 @@ static const struct type {
 	{ "image", CB_OUTPUT_STORE, DEST_NONE, ATTRS_IMAGE, CB_OUTPUT_LAYERS, "exporting to image" },
 	{ "oci", CB_OUTPUT_OCI, DEST_FILE, ATTRS_IMAGE | ATTR_TAR, CB_OUTPUT_LAYERS, "exporting to oci image format" },
 	{ "docker", CB_OUTPUT_DOCKER, DEST_FILE, ATTRS_IMAGE, CB_OUTPUT_LAYERS, "exporting to docker image format" },
-	{ "local", CB_OUTPUT_LOCAL, DEST_DIR, 0, CB_OUTPUT_FILES, "exporting to client directory" },
-	{ "tar", CB_OUTPUT_TAR, DEST_FILE, 0, CB_OUTPUT_FILES, "exporting to client tarball" },
+	{ "local", CB_OUTPUT_LOCAL, DEST_DIR, ATTR_EPOCH, CB_OUTPUT_FILES, "exporting to client directory" },
+	{ "tar", CB_OUTPUT_TAR, DEST_FILE, ATTR_EPOCH, CB_OUTPUT_FILES, "exporting to client tarball" },
 	{ "cacheonly", CB_OUTPUT_CACHEONLY, DEST_NONE, 0, 0, "keeping the result in the cache" },
 };
 
@@ -135,6 +137,8 @@ static int set_attr(struct cb_output_request *request, const struct type *type, 
 		{ "compression-level", ATTR_LEVEL },
 		{ "oci-mediatypes", ATTR_MEDIATYPES },
 		{ "tar", ATTR_TAR },
+		{ "rewrite-timestamp", ATTR_REWRITE },
+		{ "source-date-epoch", ATTR_EPOCH },
 	};
 	const char *value = strchr(attr, '=');
 	cleanup_free char *key = cb_xstrndup(attr, value ? (size_t)(value - attr) : strlen(attr));
@@ -153,6 +157,11 @@ static int set_attr(struct cb_output_request *request, const struct type *type, 
 		return 0; /* taken before, as the level depends on it */
 	case ATTR_LEVEL:
 		return set_level(request, value, err);
+	case ATTR_REWRITE:
+		return parse_bool(key, value, &request->rewrite_timestamp, err);
+	case ATTR_EPOCH:
+		request->has_epoch = true;
+		return usage(err, cb_epoch_parse(strchr(attr, '=') ? value : "", &request->epoch, err));
 	case ATTR_MEDIATYPES:
 		return parse_bool(key, value, &request->oci_mediatypes, err);
 	default:

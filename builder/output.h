@@ -14,6 +14,7 @@
 #include "base/cancel.h"
 #include "base/err.h"
 #include "base/strv.h"
+#include "builder/epoch.h"
 #include "builder/result.h"
 #include "builder/settings.h"
 #include "layers/compress.h"
@@ -40,7 +41,10 @@ struct cb_output_request {
 	struct cb_strv names;                /* image names */
 	struct cb_compress_spec compression; /* for layers that this build made */
 	bool oci_mediatypes;
-	struct cb_strv attrs; /* all other "key=value" of the -o, as given */
+	bool rewrite_timestamp; /* files of new layers are not newer than the epoch */
+	bool has_epoch;         /* source-date-epoch was given, ... */
+	struct cb_epoch epoch;  /* ... and replaces that of the build; it may be none */
+	struct cb_strv attrs;   /* all other "key=value" of the -o, as given */
 };
 
 /**

@@ -39,6 +39,8 @@ int cb_output_store_image(const struct cb_output_request *request, const struct 
 			layers[i].media_type =
 				cb_xstrdup(cb_media_layer_type(cb_media_layer_codec(blob->media_type), docker));
 		}
+		if (docker)
+			cb_descriptor_annotate(&layers[i], CB_ANNOTATION_REWRITTEN, NULL);
 	}
 	r = cb_stored_image_put(result->store, result->config, layers, result->n_layers, docker, NULL, ret, err);
 	for (size_t i = 0; i < result->n_layers; i++)

@@ -54,7 +54,8 @@ static struct cb_planner *planner_new(const struct cb_plan_options *opts, struct
 	p->stages = cb_newa0(struct stage_plan, p->n_stages);
 	for (size_t i = 0; i < p->n_stages; i++)
 		p->stages[i].stage = &opts->file->stages[i];
-	cb_globals_init(&p->globals, &opts->settings->build_args, &args, opts->file->directives.escape);
+	cb_strv_copy(&p->build_args, &opts->settings->build_args);
+	cb_globals_init(&p->globals, &p->build_args, &args, opts->file->directives.escape);
 	return p;
 }
 
@@ -78,6 +79,7 @@ static void planner_free(struct cb_planner *p)
 	free(p->root);
 	cb_map_free(p->bases);
 	cb_globals_done(&p->globals);
+	cb_strv_done(&p->build_args);
 	free(p);
 }
 
@@ -109,6 +111,32 @@ static void add_labels(struct cb_planner *p)
 	}
 }
 
+/* What the Buildfile sees of SOURCE_DATE_EPOCH is seconds, whatever it was asked for as. */
+static int plan_epoch(struct cb_planner *p, struct cb_err **err)
+{
+	struct cb_epoch_source source = { .file = p->opts.file,
+		.globals = &p->globals,
+		.contexts = p->opts.contexts,
+		.target = &p->opts.target,
+		.fetch = p->opts.fetch,
+		.ctx = p->opts.ctx };
+	struct cb_epoch *epoch = &p->plan->epoch;
+	cleanup_free char *text = NULL;
+	int r = cb_epoch_find(&source, epoch, err);
+
+	if (r > 0 && !p->opts.settings->reproducible)
+		return 0;
+	if (r >= 0 && !epoch->set && p->opts.settings->reproducible)
+		r = cb_epoch_fallback(&source, epoch, err);
+	if (r < 0)
+		return r;
+	text = epoch->set ? cb_xasprintf("%lld", (long long)epoch->seconds) : cb_xstrdup("");
+	if (cb_env_get(&p->build_args, CB_EPOCH_ARG))
+		cb_env_set(&p->build_args, CB_EPOCH_ARG, text);
+	cb_env_set(&p->globals.values, CB_EPOCH_ARG, text);
+	return 0;
+}
+
 const struct cb_base *cb_plan_base(const struct cb_plan *plan, unsigned int index)
 {
 	const struct stage_plan *sp = index < plan->planner->n_stages ? &plan->planner->stages[index] : NULL;
@@ -126,6 +154,8 @@ int cb_plan_new(const struct cb_plan_options *options, struct cb_plan **ret, str
 	plan->chains = cb_chain_set_new();
 	p = plan->planner = planner_new(options, plan);
 	r = cb_globals_eval(&p->globals, options->file->globals, options->file->n_globals, err);
+	if (r == 0)
+		r = plan_epoch(p, err);
 	if (r == 0)
 		r = plan_resolve(p, err);
 	if (r < 0)

@@ -13,6 +13,7 @@
 #include "base/err.h"
 #include "builder/chain.h"
 #include "builder/context.h"
+#include "builder/epoch.h"
 #include "builder/graph.h"
 #include "builder/imagestate.h"
 #include "builder/settings.h"
@@ -26,6 +27,8 @@ struct cb_plan_options {
 	struct cb_contexts *contexts;
 	/** Fetches the configs of @n base images that have none yet. NULL: plan without them, as cbuild graph does. */
 	int (*resolve)(void *ctx, struct cb_base **bases, size_t n, struct cb_err **err);
+	/** Fetches a remote context that is not open yet, for SOURCE_DATE_EPOCH. NULL: plan without. */
+	int (*fetch)(void *ctx, struct cb_context *context, struct cb_err **err);
 	void *ctx;
 };
 
@@ -35,6 +38,7 @@ struct cb_plan {
 	struct cb_vertex *target;    /* whose chain is the target's file system; NULL: empty */
 	struct cb_imagestate *image; /* of the target; owned */
 	const char *target_name;     /* of the stage, or NULL */
+	struct cb_epoch epoch;       /* SOURCE_DATE_EPOCH */
 	struct cb_base **bases;      /* that the plan reaches */
 	size_t n_bases;
 	struct cb_planner *planner; /* what made it */

@@ -310,7 +310,8 @@ static int plan_workdir(struct cb_planner *p, const struct plan_step *step, stru
 	op = cb_arena_alloc(p->plan->graph.arena, sizeof(*op));
 	op->path = plan_str(p, cb_imagestate_cwd(sp->state));
 	op->user = plan_str(p, sp->state->config->user ? sp->state->config->user : "");
-	op->created = cb_env_get(&p->opts.settings->build_args, "SOURCE_DATE_EPOCH");
+	if (p->plan->epoch.set)
+		op->created = cb_arena_printf(p->plan->graph.arena, "%lld", (long long)p->plan->epoch.seconds);
 	spec.op = op;
 	plan_emit(p, step, &spec, inputs, 0);
 	return 0;

@@ -43,6 +43,7 @@ struct stage_plan {
 struct cb_planner {
 	struct cb_plan_options opts;
 	struct cb_plan *plan;
+	struct cb_strv build_args; /* of the settings, with SOURCE_DATE_EPOCH in seconds */
 	struct cb_globals globals;
 	struct stage_plan *stages;
 	size_t n_stages;

@@ -129,6 +129,18 @@ static int look_inside(
 	return r;
 }
 
+/* The time of what does not say it itself. */
+static int find_newest(struct cb_context *context, const struct cb_remote_access *access, int fd, struct cb_err **err)
+{
+	int r;
+
+	if (context->has_time)
+		return 0;
+	r = cb_archive_newest(fd, access->cancel, &context->time, err);
+	context->has_time = r == 0;
+	return r < 0 ? r : 0;
+}
+
 /* ---- standard input ------------------------------------------------------------------------------------------- */
 
 static int open_stdin(
@@ -137,13 +149,14 @@ static int open_stdin(
 	cleanup_close int fd = openat(cb_store_tmpfd(access->store), ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
 	cleanup_free char *data = cb_xmalloc(1 << 16);
 	uint64_t total = 0;
+	int r;
 
 	if (fd < 0)
 		return cb_err_errno(err, errno, "temporary file for standard input");
 	for (;;) {
 		ssize_t n = read(STDIN_FILENO, data, 1 << 16);
-		int r = cb_cancel_check(access->cancel, err);
 
+		r = cb_cancel_check(access->cancel, err);
 		if (r < 0)
 			return r;
 		if (n < 0 && errno == EINTR)
@@ -163,7 +176,8 @@ static int open_stdin(
 	}
 	if (!total)
 		return cb_err_set(err, CB_ERR_INPUT, "standard input is empty: expected a tar or a Buildfile");
-	return look_inside(context, access, fd, ret_fd, err);
+	r = find_newest(context, access, fd, err);
+	return r < 0 ? r : look_inside(context, access, fd, ret_fd, err);
 }
 
 /* ---- URLs ----------------------------------------------------------------------------------------------------- */
@@ -265,6 +279,7 @@ static int download(struct cb_context *context, const struct cb_remote_access *a
 	if (fchmod(fd, 0600) < 0 || futimens(fd, times) < 0)
 		return cb_err_errno(err, errno, "file for %s", context->shown);
 	context->mtime = got.mtime;
+	context->has_time = got.last_modified;
 	fresh = json_pack("{s:s, s:I}", "digest", got.digest.text, "mtime", (json_int_t)got.mtime.tv_sec);
 	if (got.etag)
 		json_object_set_new(fresh, "etag", json_string(got.etag));
@@ -302,14 +317,19 @@ static int open_url(struct cb_context *context, const struct cb_remote_access *a
 	}
 	if (here) {
 		context->mtime.tv_sec = (time_t)get_number(facts, "mtime");
+		context->has_time = json_object_get(facts, "last_modified");
 		*ret_fd = CB_TAKE_FD(kept);
 	}
+	context->time = context->mtime.tv_sec;
 	context->is_file = true;
-	if (!context->unpack)
+	if (!context->unpack && (context->has_time || !context->wants_time))
 		return here;
 	file = openat(*ret_fd, context->file_name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
 	if (file < 0)
 		return cb_err_errno(err, errno, "%s", context->shown);
+	r = find_newest(context, access, file, err);
+	if (r < 0 || !context->unpack)
+		return r < 0 ? r : here;
 	kept = CB_TAKE_FD(*ret_fd);
 	r = look_inside(context, access, file, ret_fd, err);
 	if (r == 1)
@@ -359,19 +379,22 @@ static int checkout(struct cb_context *context, const struct cb_git_access *git,
 	struct cb_digest key;
 	int r;
 
-	key_of("git", text, &key);
+	context->has_time = true;
+	key_of("git commit", text, &key);
 	name = cb_xasprintf("remote %s", key.text);
 	r = cb_lock_wait(access->store, name, access->cancel, &lock, err);
 	if (r == 0)
 		r = find_kept(access->store, &key, ret_fd, &facts, err);
+	if (r > 0)
+		context->time = get_number(facts, "time");
 	if (r != 0)
 		return r;
 	r = cb_snapshot_new(access->store, &snapshot, err);
 	if (r == 0)
-		r = cb_git_checkout(context->git, git, commit, cb_snapshot_fs(snapshot), err);
+		r = cb_git_checkout(context->git, git, commit, cb_snapshot_fs(snapshot), &context->time, err);
 	if (r < 0)
 		return r;
-	facts = json_pack("{s:s}", "commit", commit->hash);
+	facts = json_pack("{s:s, s:I}", "commit", commit->hash, "time", (json_int_t)context->time);
 	return keep(access->store, &key, snapshot, facts, ret_fd, err);
 }
 

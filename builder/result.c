@@ -5,6 +5,7 @@
 
 #include "builder/build.h"
 #include "builder/commit.h"
+#include "layers/image.h"
 
 struct cb_result *cb_result_free(struct cb_result *result)
 {
@@ -82,6 +83,11 @@ static int fill_layer(struct cb_build *build, const struct cb_chain *chain, stru
 		return r;
 	out->diff_id = fact->diff_id = layer->diff_id;
 	cb_descriptor_copy(&out->blob, &layer->blob);
+	if (build->layer_times != CB_TIMES_KEPT) {
+		cleanup_free char *epoch = cb_xasprintf("%lld", (long long)build->made.seconds);
+
+		cb_descriptor_annotate(&out->blob, CB_ANNOTATION_REWRITTEN, epoch);
+	}
 	return 0;
 }
 
@@ -102,7 +108,7 @@ static int fill_layers(struct cb_build *build, struct cb_result *result, struct 
 		if (r < 0)
 			return r;
 	}
-	cb_imagestate_finish(build->plan->image, facts, n, build->has_epoch ? &build->epoch : NULL);
+	cb_imagestate_finish(build->plan->image, facts, n, result->has_epoch ? &result->epoch : NULL);
 	cb_image_config_free(result->config);
 	result->config = cb_image_config_copy(build->plan->image->config);
 	result->config_json = cb_image_config_write(result->config, &result->config_len);
@@ -135,8 +141,8 @@ int cb_build_result(struct cb_build *build, unsigned int needs, const struct cb_
 	result->store = build->store;
 	result->platform = build->plan->image->config->platform;
 	result->config = cb_image_config_copy(build->plan->image->config);
-	result->has_epoch = build->has_epoch;
-	result->epoch = build->epoch;
+	result->has_epoch = build->made.set;
+	result->epoch.tv_sec = build->made.seconds;
 	if (!build->commits)
 		build->commits = cb_commits_new(build, compression);
 	if (needs & CB_OUTPUT_LAYERS)

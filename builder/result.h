@@ -37,7 +37,7 @@ struct cb_result {
 	struct cb_result_layer *layers; /* with CB_OUTPUT_LAYERS: as many as the config has diff IDs */
 	size_t n_layers;
 	struct cb_strv chain; /* with CB_OUTPUT_FILES: snapshot ids, bottom first; empty for an empty file system */
-	bool has_epoch;       /* SOURCE_DATE_EPOCH was given: `created` values and directory times follow it */
+	bool has_epoch;       /* there is a SOURCE_DATE_EPOCH: `created` values and exported files have it */
 	struct timespec epoch;
 };
 

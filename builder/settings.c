@@ -363,6 +363,9 @@ int cb_settings_set(struct cb_settings *settings, const struct cb_opt *opt, cons
 	case SET_QUIET:
 		settings->quiet = cb_opt_bool(value);
 		return 0;
+	case SET_REPRODUCIBLE:
+		settings->reproducible = cb_opt_bool(value);
+		return 0;
 	case SET_SECRET:
 		return cb_settings_add_secret(settings, value, envp, err);
 	case SET_SHM_SIZE:

@@ -73,6 +73,7 @@ struct cb_settings {
 	struct cb_output_spec *outputs;
 	size_t n_outputs, cap_outputs;
 	char *iidfile, *metadata_file;
+	bool reproducible; /* SOURCE_DATE_EPOCH has a default, and is the time of every file of new layers */
 	/* cache */
 	bool no_cache;
 	struct cb_strv no_cache_filter; /* stage names */

@@ -31,6 +31,7 @@ const struct cb_opt cb_build_options[] = {
 	{ "progress", 0, VALUE, SET_PROGRESS, "MODE", "how progress is shown", "auto|tty|plain|rawjson|quiet|none" },
 	{ "pull", 0, FLAG, SET_PULL, NULL, "look for newer base images even when there is a local one", NULL },
 	{ "quiet", 'q', FLAG, SET_QUIET, NULL, "show no progress, print the image ID", NULL },
+	{ "reproducible", 0, FLAG, SET_REPRODUCIBLE, NULL, "the same sources give the same image, byte for byte: all times are SOURCE_DATE_EPOCH, else the commit of the context, else 0", NULL },
 	{ "root", 0, VALUE, SET_ROOT, "DIR", "the store; default: $CBUILD_ROOT, /var/lib/cbuild, or ~/.local/share/cbuild of an ordinary user", "dir" },
 	{ "secret", 0, VALUE, SET_SECRET, "id=ID[,src=FILE|,env=NAME]", "offer a secret to RUN --mount=type=secret", NULL },
 	{ "shm-size", 0, VALUE, SET_SHM_SIZE, "SIZE", "size of /dev/shm in RUN steps", NULL },

@@ -202,6 +202,48 @@ int cb_archive_is_tar(int fd, struct cb_err **err)
 	return (size_t)n == sizeof(block) && cb_tar_is_header(block) && !cb_tar_is_zero(block);
 }
 
+static int newest(struct cb_source src, const struct cb_cancel *cancel, int64_t *ret, struct cb_err **err)
+{
+	CB_CLEANUP(cb_tarreader_free) struct cb_tarreader *reader = cb_tarreader_new(src);
+	const struct cb_tar_item *item;
+	bool found = false;
+	int r;
+
+	while ((r = cb_tarreader_next(reader, &item, err)) == 0) {
+		r = cb_cancel_check(cancel, err);
+		if (r < 0)
+			return r;
+		if (item->type != CB_TAR_FILE || (found && item->mtime.tv_sec <= *ret))
+			continue;
+		*ret = item->mtime.tv_sec;
+		found = true;
+	}
+	return r < 0 ? r : !found;
+}
+
+int cb_archive_newest(int fd, const struct cb_cancel *cancel, int64_t *ret, struct cb_err **err)
+{
+	cleanup_unwrapped struct unwrapped u = { 0 };
+	cleanup_err struct cb_err *inner = NULL;
+	struct cb_source src = { 0 };
+	int64_t time = 0;
+	int r = cb_archive_is_tar(fd, err);
+
+	if (r <= 0)
+		return r < 0 ? r : 1;
+	r = unwrap(fd, &u, &src, &inner);
+	if (r == 0)
+		r = newest(src, cancel, &time, &inner);
+	/* Who unpacks it says what is wrong with it. */
+	if (r == CB_ERR_CORRUPT || r == CB_ERR_LIMIT)
+		return 1;
+	if (r < 0)
+		return cb_err_move(err, CB_TAKE_PTR(inner));
+	if (r == 0)
+		*ret = time;
+	return r;
+}
+
 struct target {
 	const struct cb_archive_dest *dest;
 	struct cb_opendirs dirs; /* that the owner opened for us */

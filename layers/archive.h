@@ -20,6 +20,12 @@
 int cb_archive_is_tar(int fd, struct cb_err **err);
 
 /**
+ * The time of the newest regular file in the archive @fd, in seconds: 0 with *ret, or 1 when there is none, or @fd is
+ * no (whole) archive.
+ */
+int cb_archive_newest(int fd, const struct cb_cancel *cancel, int64_t *ret, struct cb_err **err);
+
+/**
  * Where entries go. The destination is one directory of a file system whose symlinks may lead elsewhere in it, so the
  * owner of the snapshot resolves names.
  */

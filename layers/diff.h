@@ -30,6 +30,7 @@ struct cb_diff_spec {
 	const char *const *stubs; /* paths without leading "/" that are mount targets of ours: dropped */
 	size_t n_stubs;
 	bool clamp; /* times after @epoch become @epoch (rewrite-timestamp) */
+	bool level; /* every time becomes @epoch */
 	int64_t epoch;
 	const struct cb_cancel *cancel; /* or NULL */
 };

@@ -42,7 +42,7 @@ static struct cb_diff_inode *inode_of(struct cb_diff *d, const struct stat *st)
 
 static int write_entry(struct cb_diff *d, struct cb_tar_entry *entry, struct cb_err **err)
 {
-	if (d->spec->clamp && entry->mtime > d->spec->epoch)
+	if (d->spec->level || (d->spec->clamp && entry->mtime > d->spec->epoch))
 		entry->mtime = d->spec->epoch;
 	d->stats.entries++;
 	return cb_tarwriter_entry(d->tar, entry, err);

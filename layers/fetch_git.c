@@ -415,7 +415,7 @@ static int make_tree(const struct git *git, const struct cb_git_commit *commit, 
 }
 
 int cb_git_checkout(const struct cb_git_url *url, const struct cb_git_access *access,
-	const struct cb_git_commit *commit, int dirfd, struct cb_err **err)
+	const struct cb_git_commit *commit, int dirfd, int64_t *ret_time, struct cb_err **err)
 {
 	__attribute__((cleanup(git_done))) struct git git = { 0 };
 	struct tidy tidy = { .keep_git_dir = url->keep_git_dir, .set_time = url->mtime_commit };
@@ -432,7 +432,9 @@ int cb_git_checkout(const struct cb_git_url *url, const struct cb_git_access *ac
 	dir[len] = '\0';
 	git_open(&git, url, access, dir);
 	r = make_tree(&git, commit, err);
-	if (r == 0 && url->mtime_commit)
+	if (r == 0)
 		r = commit_time(&git, commit->hash, &tidy.time, err);
+	if (r == 0 && ret_time)
+		*ret_time = tidy.time.tv_sec;
 	return r < 0 ? r : tidy_dir(&tidy, dirfd, 0, err);
 }

@@ -38,9 +38,16 @@ int cb_git_resolve(const struct cb_git_url *url, const struct cb_git_access *acc
 
 /**
  * Checks @commit out into the empty directory @dirfd: submodules too (url->submodules), .git removed everywhere unless
- * url->keep_git_dir, files 0644 or 0755 and directories 0755.
+ * url->keep_git_dir, files 0644 or 0755 and directories 0755. *ret_time (may be NULL) is the time of the commit.
  */
 int cb_git_checkout(const struct cb_git_url *url, const struct cb_git_access *access,
-	const struct cb_git_commit *commit, int dirfd, struct cb_err **err);
+	const struct cb_git_commit *commit, int dirfd, int64_t *ret_time, struct cb_err **err);
+
+/**
+ * The time of the commit that the working tree @dir (or one of its parents) has checked out, in seconds: 0 with *ret,
+ * or 1 when there is no repository or no commit yet. Nothing that the repository configures is run. CB_ERR_UNSUPPORTED
+ * when there is one and no git to read it.
+ */
+int cb_git_head_time(const char *dir, const struct cb_cancel *cancel, int64_t *ret, struct cb_err **err);
 
 #endif

@@ -15,6 +15,8 @@
 
 #define CB_ANNOTATION_REF_NAME "org.opencontainers.image.ref.name"
 #define CB_ANNOTATION_IMAGE_NAME "io.containerd.image.name"
+/** On layers whose files have another time than they were made with: that time, in seconds. BuildKit's. */
+#define CB_ANNOTATION_REWRITTEN "buildkit/rewritten-timestamp"
 #define CB_ANNOTATION_CREATED "org.opencontainers.image.created"
 
 /** An image with both its documents read. */

@@ -4,11 +4,11 @@ _cbuild_options()
 {
 	case $1 in
 	build)
-		echo "--add-host --allow --build-arg --build-context --ca-cert --call --check -D --debug -f --file --iidfile --insecure-registry --isolation -j --jobs --label --metadata-file --network --no-cache --no-cache-filter -o --output --platform --progress --pull -q --quiet --root --secret --shm-size --ssh -t --tag --target --ulimit --help" ;;
+		echo "--add-host --allow --build-arg --build-context --ca-cert --call --check -D --debug -f --file --iidfile --insecure-registry --isolation -j --jobs --label --metadata-file --network --no-cache --no-cache-filter -o --output --platform --progress --pull -q --quiet --reproducible --root --secret --shm-size --ssh -t --tag --target --ulimit --help" ;;
 	check)
-		echo "--fail-on --fix --format --standard --add-host --allow --build-arg --build-context --ca-cert --call --check -D --debug -f --file --iidfile --insecure-registry --isolation -j --jobs --label --metadata-file --network --no-cache --no-cache-filter -o --output --platform --progress --pull -q --quiet --root --secret --shm-size --ssh -t --tag --target --ulimit --help" ;;
+		echo "--fail-on --fix --format --standard --add-host --allow --build-arg --build-context --ca-cert --call --check -D --debug -f --file --iidfile --insecure-registry --isolation -j --jobs --label --metadata-file --network --no-cache --no-cache-filter -o --output --platform --progress --pull -q --quiet --reproducible --root --secret --shm-size --ssh -t --tag --target --ulimit --help" ;;
 	graph)
-		echo "--format --add-host --allow --build-arg --build-context --ca-cert --call --check -D --debug -f --file --iidfile --insecure-registry --isolation -j --jobs --label --metadata-file --network --no-cache --no-cache-filter -o --output --platform --progress --pull -q --quiet --root --secret --shm-size --ssh -t --tag --target --ulimit --help" ;;
+		echo "--format --add-host --allow --build-arg --build-context --ca-cert --call --check -D --debug -f --file --iidfile --insecure-registry --isolation -j --jobs --label --metadata-file --network --no-cache --no-cache-filter -o --output --platform --progress --pull -q --quiet --reproducible --root --secret --shm-size --ssh -t --tag --target --ulimit --help" ;;
 	run)
 		echo "--entrypoint -e --env --isolation --network --root -u --user -w --workdir --help" ;;
 	doctor)
