@@ -28,6 +28,7 @@ enum cb_code {
 	CB_ERR_STEP = -11,       /* a RUN command ended with a non-zero status or by a signal */
 	CB_ERR_CANCELED = -12,   /* the user or a failing sibling stopped it */
 	CB_ERR_NO_SPACE = -13,   /* ENOSPC or EDQUOT: the disk or a quota is full */
+	CB_ERR_TIMEOUT = -14,    /* a time limit of the user's ended a step or the build */
 };
 
 /** A failure. Lines and columns are 1-based; 0 means that the place is not known. */

@@ -1,7 +1,10 @@
 #include "base/timefmt.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "base/mem.h"
 
 void cb_time_format(struct timespec t, char out[static CB_TIME_TEXT_MAX])
 {
@@ -88,4 +91,13 @@ uint64_t cb_time_mono(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &t);
 	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
+
+int cb_time_left_ms(uint64_t deadline)
+{
+	uint64_t now = cb_time_mono();
+
+	if (!deadline)
+		return -1;
+	return now >= deadline ? 0 : (int)CB_MIN((deadline - now) / 1000000 + 1, (uint64_t)INT_MAX);
 }

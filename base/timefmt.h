@@ -16,5 +16,7 @@ bool cb_time_parse(const char *text, struct timespec *ret);
 struct timespec cb_time_now(void);
 /** CLOCK_MONOTONIC in nanoseconds. */
 uint64_t cb_time_mono(void);
+/** Milliseconds until @deadline of that clock for poll(2), rounded up; -1 (for ever) when it is 0. */
+int cb_time_left_ms(uint64_t deadline);
 
 #endif

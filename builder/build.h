@@ -58,6 +58,8 @@ struct cb_build {
 	enum cb_layer_times layer_times;
 	int signal_fd;
 	int signal;              /* that was received, or 0 */
+	uint64_t deadline;       /* of the build on the monotonic clock, or 0 */
+	bool timed_out;          /* it is over */
 	char *warned;            /* warnings that were shown */
 	atomic_bool owners_lost; /* told that there is one user id only */
 };

@@ -11,6 +11,7 @@
 
 #include "base/fd.h"
 #include "base/num.h"
+#include "base/timefmt.h"
 #include "builder/commit.h"
 #include "builder/include.h"
 
@@ -58,6 +59,7 @@ static int open_runtime(struct cb_build *build, struct cb_err **err)
 	struct cb_runtime_options options = { .isolation = cb_build_isolation(build->settings) };
 
 	options.scratch_fd = cb_store_tmpfd(build->store);
+	options.limits = build->settings->limits;
 	return cb_runtime_open(&options, &build->runtime, err);
 }
 
@@ -124,6 +126,8 @@ int cb_build_open(const struct cb_settings *settings, struct cb_build **ret, str
 	int r;
 
 	build->settings = settings;
+	if (settings->timeout)
+		build->deadline = cb_time_mono() + (uint64_t)settings->timeout;
 	build->signal_fd = -EBADF;
 	build->scheduler = (struct cb_scheduler){
 		.ops = &cb_build_ops, .ctx = build, .queue = cb_queue_new(), .cancel = cb_cancel_new(), .signal_fd = -1

@@ -3,6 +3,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "base/timefmt.h"
 #include "builder/cachekey.h"
 #include "builder/commit.h"
 
@@ -141,6 +142,11 @@ static void tick(void *ctx)
 		if (build->signal)
 			_exit(128 + (int)info.ssi_signo);
 		build->signal = (int)info.ssi_signo;
+		cb_cancel_raise(build->scheduler.cancel);
+		cb_queue_open_gates(build->scheduler.queue);
+	}
+	if (build->deadline && !build->timed_out && !build->signal && cb_time_mono() >= build->deadline) {
+		build->timed_out = true;
 		cb_cancel_raise(build->scheduler.cancel);
 		cb_queue_open_gates(build->scheduler.queue);
 	}

@@ -10,6 +10,7 @@
 
 #include "base/json.h"
 #include "base/log.h"
+#include "base/num.h"
 #include "base/path.h"
 #include "builder/build.h"
 #include "builder/check_source.h"
@@ -230,6 +231,16 @@ static int run(struct cb_build *build, const struct outputs *outputs, struct cb_
 	return r;
 }
 
+static int report_timeout(const struct cb_build *build)
+{
+	cleanup_err struct cb_err *err = NULL;
+	cleanup_buf struct cb_buf time = { 0 };
+
+	cb_num_format_duration(&time, build->settings->timeout);
+	cb_err_set(&err, CB_ERR_TIMEOUT, "the build is not done after %s, its --timeout", cb_buf_str(&time));
+	return cb_report_fail(err, NULL, NULL);
+}
+
 /* How the build ended, for people and for the exit status. */
 static int conclude(struct cb_build *build, int code, struct cb_err *err)
 {
@@ -244,10 +255,12 @@ static int conclude(struct cb_build *build, int code, struct cb_err *err)
 		return 128 + build->signal;
 	if (code >= 0)
 		return CB_EXIT_OK;
+	if (build->timed_out)
+		return report_timeout(build);
 	if (build->failed && code == CB_ERR_NO_SPACE && err && !err->hint)
 		cb_err_hint(&err, code, "make room in the store %s, or name another one with --root",
 			build->settings->root);
-	if (build->failed && build->failed->name && code == CB_ERR_STEP) {
+	if (build->failed && build->failed->name && (code == CB_ERR_STEP || code == CB_ERR_TIMEOUT)) {
 		cb_progress_tail(build->progress, build->shown[build->failed->id], &tail);
 		step.name = build->failed->name;
 		step.tail = cb_buf_str(&tail);

@@ -28,6 +28,8 @@ int cb_report_exit_status(int code)
 		return CB_EXIT_USAGE;
 	case CB_ERR_NETWORK:
 		return CB_EXIT_TRANSIENT;
+	case CB_ERR_TIMEOUT:
+		return CB_EXIT_TIMEOUT;
 	case CB_ERR_CANCELED:
 		return CB_EXIT_SIGINT;
 	case CB_ERR_INTERNAL:

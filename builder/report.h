@@ -15,6 +15,7 @@ enum cb_exit {
 	CB_EXIT_OK = 0,
 	CB_EXIT_FAILED = 1,        /* the Buildfile, its context or one of its steps is at fault */
 	CB_EXIT_USAGE = 2,         /* the command line is wrong */
+	CB_EXIT_TIMEOUT = 124,     /* --timeout or --step-timeout is over, as timeout(1) says it */
 	CB_EXIT_ENVIRONMENT = 125, /* cbuild itself or this host: store, isolation, full disk, a bug */
 	CB_EXIT_TRANSIENT = 126,   /* a registry or the network failed in a way that a retry may mend */
 	CB_EXIT_SIGINT = 130,

@@ -1,5 +1,6 @@
 #include "builder/settings.h"
 
+#include <arpa/inet.h>
 #include <assert.h>
 #include <string.h>
 #include <unistd.h>
@@ -7,6 +8,7 @@
 #include "base/csv.h"
 #include "base/num.h"
 #include "builder/settings_ids.h"
+#include "builder/settings_limits.h"
 #include "builder/settings_values.h"
 #include "runtime/runtime.h"
 
@@ -18,10 +20,12 @@ void cb_settings_init(struct cb_settings *settings)
 void cb_settings_done(struct cb_settings *settings)
 {
 	char *strings[] = { settings->file, settings->context, settings->target, settings->iidfile,
-		settings->metadata_file, settings->isolation, settings->root, settings->ca_cert };
+		settings->metadata_file, settings->isolation, settings->root, settings->ca_cert, settings->cpuset_cpus,
+		settings->cpuset_mems, settings->cgroup_parent, settings->hostname };
 	struct cb_strv *lists[] = { &settings->build_args, &settings->build_contexts, &settings->platforms,
 		&settings->labels, &settings->tags, &settings->no_cache_filter, &settings->add_hosts, &settings->allow,
-		&settings->insecure_registries, &settings->ignored };
+		&settings->insecure_registries, &settings->ignored, &settings->dns, &settings->dns_search,
+		&settings->dns_options };
 
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free(strings[i]);
@@ -291,12 +295,30 @@ static void set_ignored(struct cb_settings *settings, const char *option)
 		cb_strv_add(&settings->ignored, option);
 }
 
+static int add_address(struct cb_strv *list, const char *option, const char *text, struct cb_err **err)
+{
+	unsigned char binary[sizeof(struct in6_addr)];
+
+	if (inet_pton(AF_INET, text, binary) != 1 && inet_pton(AF_INET6, text, binary) != 1)
+		return cb_err_set(err, CB_ERR_USAGE, "--%s is an IP address, not \"%s\"", option, text);
+	cb_strv_add(list, text);
+	return 0;
+}
+
 /** The options that name a place in the struct and need no more than that. */
 static int set_simple(struct cb_settings *s, const struct cb_opt *opt, const char *value, struct cb_err **err)
 {
 	const char *name = opt->name;
 
 	switch (opt->id) {
+	case SET_DNS:
+		return add_address(&s->dns, name, value, err);
+	case SET_DNS_OPTION:
+		return add_string(&s->dns_options, name, value, err);
+	case SET_DNS_SEARCH:
+		return add_string(&s->dns_search, name, value, err);
+	case SET_HOSTNAME:
+		return set_string(&s->hostname, name, value, err);
 	case SET_CA_CERT:
 		return set_string(&s->ca_cert, name, value, err);
 	case SET_FILE:
@@ -329,7 +351,11 @@ static int set_simple(struct cb_settings *s, const struct cb_opt *opt, const cha
 int cb_settings_set(struct cb_settings *settings, const struct cb_opt *opt, const char *value, char *const *envp,
 	struct cb_err **err)
 {
+	if (cb_settings_is_limit(opt->id))
+		return cb_settings_set_limit(settings, opt->id, opt->name, value, err);
 	switch (opt->id) {
+	case SET_RESOURCE:
+		return cb_settings_add_resource(settings, value, err);
 	case SET_ADD_HOST:
 		return cb_settings_add_host(settings, value, err);
 	case SET_ALLOW:
@@ -419,7 +445,7 @@ int cb_settings_finish(struct cb_settings *settings, char *const *envp, struct c
 	value = cb_environ_get(envp, "SOURCE_DATE_EPOCH");
 	if (value && !cb_env_get(&settings->build_args, "SOURCE_DATE_EPOCH"))
 		cb_env_set(&settings->build_args, "SOURCE_DATE_EPOCH", value);
-	return 0;
+	return cb_settings_check_limits(settings, err);
 }
 
 int cb_settings_parse_extra(struct cb_settings *settings, const struct cb_settings_extra *extra, int argc,

@@ -14,6 +14,7 @@
 #include "base/strv.h"
 #include "builder/opt.h"
 #include "parser/ast.h"
+#include "runtime/spec.h"
 
 /** Most concurrent RUN steps that --jobs takes. */
 #define CB_SETTINGS_JOBS_MAX 4096
@@ -82,6 +83,11 @@ struct cb_settings {
 	enum cb_network network;  /* --network: of RUN steps without a flag of their own */
 	struct cb_strv add_hosts; /* "name=address" */
 	uint64_t shm_size;        /* bytes; 0: default */
+	struct cb_limits limits;  /* its texts are the three that follow */
+	char *cpuset_cpus, *cpuset_mems, *cgroup_parent;
+	int64_t step_timeout, timeout; /* nanoseconds, of a RUN step and of the build; 0: none */
+	char *hostname;                /* --hostname, or NULL */
+	struct cb_strv dns, dns_search, dns_options;
 	struct cb_ulimit_spec *ulimits;
 	size_t n_ulimits, cap_ulimits;
 	struct cb_secret_spec *secrets;

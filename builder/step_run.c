@@ -8,6 +8,8 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/num.h"
+#include "base/timefmt.h"
 #include "builder/build.h"
 #include "builder/step_mounts.h"
 #include "layers/dest.h"
@@ -141,12 +143,18 @@ static enum cb_run_network network_of(enum cb_network network)
 	return CB_RUN_NETWORK_DEFAULT;
 }
 
+static const char *const *given(const struct cb_strv *list)
+{
+	return list->n ? (const char *const *)list->v : NULL;
+}
+
 static int prepare(struct run *run, struct cb_snapshot *snapshot, struct cb_run_spec *spec, struct cb_err **err)
 {
 	const struct cb_op_run *op = run->op;
 	const struct cb_vertex *parent = cb_vertex_parent(run->vertex);
 	const struct cb_chain *chain = parent ? ((const struct cb_step_result *)parent->result)->chain : NULL;
-	const struct cb_strv *args = &run->build->settings->build_args;
+	const struct cb_settings *settings = run->build->settings;
+	const struct cb_strv *args = &settings->build_args;
 	int r = cb_build_fds(run->build, chain, &run->layers, err);
 
 	if (r == 0)
@@ -176,10 +184,13 @@ static int prepare(struct run *run, struct cb_snapshot *snapshot, struct cb_run_
 	spec->gid = run->user.gid;
 	spec->groups = run->user.groups;
 	spec->n_groups = run->user.n_groups;
-	spec->hostname = cb_env_get(args, "BUILDKIT_SANDBOX_HOSTNAME");
+	spec->hostname = settings->hostname ? settings->hostname : cb_env_get(args, "BUILDKIT_SANDBOX_HOSTNAME");
+	spec->dns = given(&settings->dns);
+	spec->dns_search = given(&settings->dns_search);
+	spec->dns_options = given(&settings->dns_options);
 	spec->network = network_of(op->network);
 	spec->insecure = op->security == CB_SECURITY_INSECURE;
-	spec->shm_size = run->build->settings->shm_size;
+	spec->shm_size = settings->shm_size;
 	make_hosts(run, spec);
 	return make_ulimits(run, spec, err);
 }
@@ -202,7 +213,7 @@ static bool forward(struct run *run, int fd, int stream)
 }
 
 /* Until both ends are closed, which they are when every process of the step is gone. */
-static void pump(struct run *run, struct cb_run *running, int out, int errout)
+static void pump(struct run *run, struct cb_run *running, int out, int errout, uint64_t deadline)
 {
 	struct pollfd fds[3] = {
 		{ .fd = out, .events = POLLIN },
@@ -211,8 +222,13 @@ static void pump(struct run *run, struct cb_run *running, int out, int errout)
 	};
 
 	while (fds[0].fd >= 0 || fds[1].fd >= 0) {
-		if (poll(fds, 3, -1) < 0 && errno != EINTR)
+		int n = poll(fds, 3, cb_time_left_ms(deadline));
+		if (n < 0 && errno != EINTR)
 			return;
+		if (deadline && cb_time_mono() >= deadline) {
+			deadline = 0;
+			cb_runtime_expire(running, GRACE_MS);
+		}
 		for (int i = 0; i < 2; i++)
 			if (fds[i].fd >= 0 && fds[i].revents && !forward(run, fds[i].fd, i + 1))
 				fds[i].fd = -1;
@@ -223,15 +239,62 @@ static void pump(struct run *run, struct cb_run *running, int out, int errout)
 	}
 }
 
-static int outcome(const struct run *run, const struct cb_run_result *result, struct cb_err **err)
+static int timed_out(const struct run *run, struct cb_err **err)
 {
+	cleanup_buf struct cb_buf time = { 0 };
+
+	cb_num_format_duration(&time, run->build->settings->step_timeout);
+	return cb_err_set(err, CB_ERR_TIMEOUT, "process %s was ended: it took longer than --step-timeout %s",
+		run->op->shown, cb_buf_str(&time));
+}
+
+static int out_of_memory(const struct run *run, const struct cb_run_result *result, struct cb_err **err)
+{
+	cleanup_buf struct cb_buf peak = { 0 }, limit = { 0 };
+
+	/* Without a group of its own, the largest process is what is known. */
+	cb_num_format_size(&peak, result->peak_memory ? result->peak_memory : result->max_rss);
+	cb_num_format_size(&limit, result->oom_limit);
+	if (result->oom_limit) {
+		cb_err_set(err, CB_ERR_STEP,
+			"process %s ran out of memory: cannot allocate memory: killed at its limit of %s (peak %s), exit "
+			"code: %d",
+			run->op->shown, cb_buf_str(&limit), cb_buf_str(&peak), result->status);
+		return cb_err_hint(err, CB_ERR_STEP, "give it more with --memory, or let it do less at the same time");
+	}
+	cb_err_set(err, CB_ERR_STEP,
+		"process %s ran out of memory: cannot allocate memory: this host or the container around cbuild has no "
+		"more (peak %s), exit code: %d",
+		run->op->shown, cb_buf_str(&peak), result->status);
+	return cb_err_hint(
+		err, CB_ERR_STEP, "build with fewer steps at the same time (--jobs), or where there is more");
+}
+
+static void note_limits(const struct run *run, const struct cb_run_result *result)
+{
+	cleanup_free char *pids = NULL;
+
 	for (size_t i = 0; i < result->warnings.n; i++)
 		cb_build_note(run->build, run->vertex, result->warnings.v[i]);
+	if (result->oom && result->status == 0)
+		cb_build_note(run->build, run->vertex,
+			"the memory limit ended processes of this step, which went on without them");
+	if (!result->pids_refused)
+		return;
+	pids = cb_xasprintf("the step reached its limit of processes, which refused %llu of them; see --pids-limit",
+		(unsigned long long)result->pids_refused);
+	cb_build_note(run->build, run->vertex, pids);
+}
+
+static int outcome(const struct run *run, const struct cb_run_result *result, struct cb_err **err)
+{
+	note_limits(run, result);
+	if (result->timed_out)
+		return timed_out(run, err);
 	if (result->killed)
 		return cb_err_set(err, CB_ERR_CANCELED, "canceled");
-	if (result->oom)
-		return cb_err_set(
-			err, CB_ERR_STEP, "process %s ran out of memory: cannot allocate memory", run->op->shown);
+	if (result->oom && result->status != 0)
+		return out_of_memory(run, result, err);
 	if (result->status != 0)
 		return cb_err_set(err, CB_ERR_STEP, "process %s did not complete successfully: exit code: %d",
 			run->op->shown, result->status);
@@ -261,11 +324,13 @@ int cb_step_run(struct cb_build *build, struct cb_vertex *vertex, struct cb_snap
 	}
 	spec.stdout_fd = out[1];
 	spec.stderr_fd = errout[1];
+	if (build->settings->step_timeout)
+		spec.deadline_ns = cb_time_mono() + (uint64_t)build->settings->step_timeout;
 	r = cb_runtime_start(build->runtime, &spec, &running, err);
 	close(out[1]);
 	close(errout[1]);
 	if (r == 0) {
-		pump(&run, running, out[0], errout[0]);
+		pump(&run, running, out[0], errout[0], spec.deadline_ns);
 		r = cb_runtime_wait(running, build->scheduler.cancel, GRACE_MS, &result, err);
 	}
 	close(out[0]);

@@ -21,7 +21,8 @@ struct cb_run {
 	struct cb_sandbox_handle sandbox;
 	int upper_fd, work_fd; /* borrowed */
 	uint64_t started;
-	atomic_bool killed;
+	uint64_t deadline; /* or 0 */
+	atomic_bool killed, timed_out;
 	bool reports_end;
 	struct cb_strv created, warnings;
 	struct cb_err *error; /* the first that the sandbox reported */
@@ -81,6 +82,7 @@ int cb_runtime_start(
 	run->upper_fd = spec->upper_fd;
 	run->work_fd = spec->work_fd;
 	run->started = started;
+	run->deadline = spec->deadline_ns;
 	r = cb_runtime_take_sandbox(runtime, kind, &run->sandbox, err);
 	if (r == 0) {
 		const struct cb_spec_head head = { .wire_len = msg.wire_len };
@@ -142,6 +144,14 @@ void cb_runtime_kill(struct cb_run *run, int grace_ms)
 			return;
 	}
 	(void)cb_sys_pidfd_send_signal(run->sandbox.pidfd, SIGKILL);
+	if (run->sandbox.group)
+		cb_cgroups_kill(run->runtime->groups, run->sandbox.group);
+}
+
+void cb_runtime_expire(struct cb_run *run, int grace_ms)
+{
+	atomic_store(&run->timed_out, true);
+	cb_runtime_kill(run, grace_ms);
 }
 
 /* Until the zygote says that it is gone: it reaps it only after its whole pid namespace. */
@@ -155,11 +165,15 @@ static int wait_end(struct cb_run *run, const struct cb_cancel *cancel, int grac
 	};
 
 	for (;;) {
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0) {
+		uint64_t deadline = atomic_load(&run->timed_out) ? 0 : run->deadline;
+		int n = poll(fds, ARRAY_SIZE(fds), cb_time_left_ms(deadline));
+		if (n < 0) {
 			if (errno == EINTR)
 				continue;
 			return cb_err_errno(err, errno, "wait for the container");
 		}
+		if (deadline && !fds[0].revents && cb_time_mono() >= deadline)
+			cb_runtime_expire(run, grace_ms);
 		if (fds[1].revents)
 			take_report(run);
 		if (run->reports_end)
@@ -198,11 +212,27 @@ static void remove_created(const struct cb_run *run)
 	}
 }
 
+/* What the run's control group counted; without one for memory, what happened around us may explain a SIGKILL. */
+static void fill_usage(struct cb_run *run, struct cb_run_result *ret)
+{
+	struct cb_cgroup_usage usage = { 0 };
+
+	if (run->sandbox.group)
+		cb_cgroups_usage(run->runtime->groups, run->sandbox.group, &usage);
+	ret->peak_memory = usage.peak_memory;
+	ret->pids_refused = usage.pids_refused;
+	ret->oom = usage.oom_kills != 0;
+	ret->oom_limit = ret->oom ? run->runtime->memory_limit : 0;
+	if (!ret->oom && ret->status == 128 + SIGKILL && !ret->killed)
+		ret->oom = cb_cgroup_own_oom_kills() > run->runtime->oom_kills;
+}
+
 static void fill_result(struct cb_run *run, const struct cb_sandbox_exit *end, struct cb_run_result *ret)
 {
 	*ret = (struct cb_run_result){
 		.signal = WIFSIGNALED(end->wait_status) ? WTERMSIG(end->wait_status) : 0,
 		.killed = atomic_load(&run->killed),
+		.timed_out = atomic_load(&run->timed_out),
 		.duration_ns = cb_time_mono() - run->started,
 		.user_ns = end->user_ns,
 		.system_ns = end->system_ns,
@@ -211,6 +241,7 @@ static void fill_result(struct cb_run *run, const struct cb_sandbox_exit *end, s
 	};
 	ret->status = ret->signal ? 128 + ret->signal : WEXITSTATUS(end->wait_status);
 	run->warnings = (struct cb_strv){ 0 };
+	fill_usage(run, ret);
 }
 
 int cb_runtime_wait(struct cb_run *run, const struct cb_cancel *cancel, int grace_ms, struct cb_run_result *ret,
@@ -226,6 +257,8 @@ int cb_runtime_wait(struct cb_run *run, const struct cb_cancel *cancel, int grac
 		r = cb_err_wrap(err, cb_err_move(err, CB_TAKE_PTR(run->error)), "start the container");
 	if (r == 0)
 		fill_result(run, &end, ret);
+	if (run->sandbox.group)
+		cb_cgroups_remove(run->runtime->groups, run->sandbox.group);
 	run_free(run);
 	return r;
 }

@@ -63,6 +63,36 @@ int cb_report_read(int sock, struct cb_report_head *head, char *text, size_t siz
 	return 0;
 }
 
+static int ask_for(struct cb_runtime *rt, unsigned int kind, struct cb_err **err)
+{
+	int fds[CB_CGROUP_HIERARCHIES], r = 0;
+	struct cb_sandbox_setup setup = { .kind = kind, .groups = fds };
+
+	rt->pending_group = 0;
+	if (rt->groups) {
+		setup.groups_required = cb_cgroups_required(rt->groups);
+		r = cb_cgroups_add(rt->groups, &rt->pending_group, fds, &setup.n_groups, err);
+		/* Nobody asked for the default limits. */
+		if (r < 0 && !setup.groups_required)
+			r = 0;
+	}
+	if (r == 0)
+		r = cb_zygote_request(&rt->zygote, &setup, err);
+	for (size_t i = 0; i < setup.n_groups; i++)
+		close(fds[i]);
+	rt->n_pending += r == 0;
+	return r;
+}
+
+static int receive(struct cb_runtime *rt, struct cb_sandbox_handle *ret, struct cb_err **err)
+{
+	rt->n_pending--;
+	int r = cb_zygote_receive(&rt->zygote, ret, err);
+	if (r == 0)
+		ret->group = rt->pending_group;
+	return r;
+}
+
 /* The first sandbox must be able to mount everything; only then the rung holds. */
 static int try_sandbox(struct cb_runtime *rt, struct cb_err **err)
 {
@@ -71,9 +101,9 @@ static int try_sandbox(struct cb_runtime *rt, struct cb_err **err)
 	char text[CB_REPORT_MAX];
 	int r;
 
-	r = cb_zygote_request(&rt->zygote, CB_SANDBOX_PLAIN, err);
+	r = ask_for(rt, CB_SANDBOX_PLAIN, err);
 	if (r >= 0)
-		r = cb_zygote_receive(&rt->zygote, &handle, err);
+		r = receive(rt, &handle, err);
 	if (r < 0)
 		return r;
 	r = cb_report_read(handle.sock, &head, text, sizeof(text), err);
@@ -346,7 +376,11 @@ int cb_runtime_open(const struct cb_runtime_options *options, struct cb_runtime 
 	rt->zygote = (struct cb_zygote){ .sock = -EBADF, .userns_fd = -EBADF };
 	rt->no_prepare = options->no_prepare;
 	pthread_mutex_init(&rt->lock, NULL);
-	r = choose_rung(rt, options, err);
+	rt->memory_limit = options->limits.memory;
+	rt->oom_kills = cb_cgroup_own_oom_kills();
+	r = cb_cgroups_open(&options->limits, &rt->groups, err);
+	if (r == 0)
+		r = choose_rung(rt, options, err);
 	if (r < 0) {
 		cb_runtime_close(rt);
 		return r;
@@ -361,6 +395,7 @@ struct cb_runtime *cb_runtime_close(struct cb_runtime *rt)
 	if (!rt)
 		return NULL;
 	undo_rung(rt);
+	cb_cgroups_close(rt->groups);
 	empty_trash(rt);
 	for (size_t i = 0; i < CB_RUNTIME_RUNGS; i++)
 		free(rt->info.rungs[i].reason);
@@ -391,22 +426,13 @@ static int receive_one(struct cb_runtime *rt, struct cb_err **err)
 {
 	struct cb_sandbox_handle handle;
 
-	rt->n_pending--;
-	int r = cb_zygote_receive(&rt->zygote, &handle, err);
+	int r = receive(rt, &handle, err);
 	if (r < 0)
 		return r;
 	if (rt->n_idle == CB_IDLE_MAX)
 		cb_sandbox_handle_done(&rt->idle[--rt->n_idle]);
 	rt->idle[rt->n_idle++] = handle;
 	return 0;
-}
-
-static int ask_for(struct cb_runtime *rt, unsigned int kind, struct cb_err **err)
-{
-	int r = cb_zygote_request(&rt->zygote, kind, err);
-
-	rt->n_pending += r == 0;
-	return r;
 }
 
 static int take_locked(struct cb_runtime *rt, unsigned int kind, struct cb_sandbox_handle *ret, struct cb_err **err)

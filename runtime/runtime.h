@@ -76,6 +76,7 @@ enum cb_overlay_api {
 struct cb_runtime_options {
 	enum cb_isolation isolation; /* refused, not degraded, when it is not AUTO and not possible */
 	enum cb_overlay_api overlay_api;
+	struct cb_limits limits; /* of every run; its texts are borrowed for the call */
 	int scratch_fd;  /* directory on the store's file system, for trials and throw-away names; borrowed for life */
 	bool no_prepare; /* no sandbox ahead; for tests and measurements */
 };
@@ -98,7 +99,10 @@ struct cb_runtime_info {
 	struct cb_strv warnings;                        /* one sentence each, for the user, once per build */
 };
 
-/** Chooses the isolation by trying and forks the zygote. Before any thread is started. */
+/**
+ * Chooses the isolation by trying and forks the zygote. Before any thread is started. CB_ERR_UNSUPPORTED when limits
+ * were asked for that cannot be had.
+ */
 int cb_runtime_open(const struct cb_runtime_options *options, struct cb_runtime **ret, struct cb_err **err);
 /** Kills what is running. Takes NULL. */
 struct cb_runtime *cb_runtime_close(struct cb_runtime *rt);
@@ -108,11 +112,15 @@ const struct cb_runtime_info *cb_runtime_info(const struct cb_runtime *runtime);
 
 /** How a run ended. */
 struct cb_run_result {
-	int status;           /* 0..255; 128 + signal when one ended it; 127: no such command, 126: not executable */
-	int signal;           /* 0 when it exited */
-	bool oom;             /* the memory limit ended it */
-	bool killed;          /* cb_runtime_kill ended it */
-	uint64_t duration_ns; /* from start to the end of every process */
+	int status;            /* 0..255; 128 + signal when one ended it; 127: no such command, 126: not executable */
+	int signal;            /* 0 when it exited */
+	bool oom;              /* a memory limit (the run's, or one around cbuild) ended processes of it */
+	uint64_t oom_limit;    /* the run's own limit that did, or 0 */
+	uint64_t peak_memory;  /* bytes that the run used, or 0 when nobody counted */
+	uint64_t pids_refused; /* processes that its limit refused */
+	bool killed;           /* cb_runtime_kill ended it */
+	bool timed_out;        /* its deadline ended it */
+	uint64_t duration_ns;  /* from start to the end of every process */
 	uint64_t user_ns, system_ns;
 	uint64_t max_rss;        /* bytes, largest process */
 	struct cb_strv warnings; /* limits that had to be lowered and the like; cb_run_result_done */
@@ -138,5 +146,8 @@ int cb_runtime_wait(struct cb_run *run, const struct cb_cancel *cancel, int grac
  * when grace_ms is 0, else when it is gone or the grace is over. Not after cb_runtime_wait returned.
  */
 void cb_runtime_kill(struct cb_run *run, int grace_ms);
+
+/** The same for a run whose deadline is over, which cb_runtime_wait does itself while it waits. */
+void cb_runtime_expire(struct cb_run *run, int grace_ms);
 
 #endif

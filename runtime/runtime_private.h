@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 
+#include "runtime/cgroup.h"
 #include "runtime/overlay.h"
 #include "runtime/runtime.h"
 #include "runtime/zygote.h"
@@ -21,11 +22,15 @@ struct cb_runtime {
 	bool no_prepare;
 	int trash; /* directory below scratch_fd, made when first needed, removed at the end; -1 */
 	unsigned int n_trash;
+	struct cb_cgroups *groups; /* or NULL */
+	uint64_t memory_limit;     /* of the groups, or 0 */
+	uint64_t oom_kills;        /* of our own group, before any run */
 
 	pthread_mutex_t lock; /* of what follows */
 	struct cb_zygote zygote;
 	struct cb_sandbox_handle idle[CB_IDLE_MAX];
-	size_t n_idle, n_pending; /* pending: asked for, not yet received */
+	size_t n_idle, n_pending; /* pending: asked for, not yet received; at most one */
+	unsigned int pending_group;
 };
 
 /** Gives a waiting sandbox of @kind, or a new one. Any thread. */

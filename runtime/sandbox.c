@@ -72,6 +72,19 @@ static void raise_loopback(const struct cb_sandbox *sb)
 		cb_sandbox_fail(sb, errno, "bring up lo");
 }
 
+/*
+ * In its control groups, the sandbox makes itself a namespace of them, in which they are the root. It is alone in its
+ * thread group, which "tasks" of v1 wants.
+ */
+static void join_groups(const struct cb_sandbox *sb, const struct cb_sandbox_setup *setup)
+{
+	for (size_t i = 0; i < setup->n_groups; i++)
+		if (write(setup->groups[i], "0", 1) != 1 && setup->groups_required)
+			cb_sandbox_fail(sb, errno, "join the control group of the step");
+	if (unshare(CLONE_NEWCGROUP) < 0)
+		cb_sandbox_fail(sb, errno, "make a control group namespace");
+}
+
 static int take_fd(const int *fds, size_t n_fds, uint64_t index)
 {
 	return index < n_fds ? fds[index] : -1;
@@ -151,13 +164,15 @@ static void receive(const struct cb_sandbox *sb, struct cb_sandbox_spec *spec)
 	decode(sb, &in, fds + 1, n_fds - 1, spec);
 }
 
-void cb_sandbox_main(int sock, unsigned int kind)
+void cb_sandbox_main(int sock, const struct cb_sandbox_setup *setup)
 {
+	const unsigned int kind = setup->kind;
 	struct cb_sandbox sb = { .sock = sock, .kind = kind };
 	struct cb_sandbox_spec spec = { .root_fd = -1 };
 	sigset_t none;
 
 	(void)prctl(PR_SET_NAME, "cbuild-sandbox");
+	join_groups(&sb, setup);
 	keep_one_fd(&sb);
 	/* The zygote has reset all the others. */
 	(void)signal(SIGPIPE, SIG_DFL);

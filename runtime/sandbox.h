@@ -56,7 +56,9 @@ struct cb_sandbox {
 /** Of a sandbox that reported an error. */
 #define CB_STATUS_BROKEN 125
 
-CB_NORETURN void cb_sandbox_main(int sock, unsigned int kind);
+struct cb_sandbox_setup;
+
+CB_NORETURN void cb_sandbox_main(int sock, const struct cb_sandbox_setup *setup);
 
 void cb_sandbox_report(const struct cb_sandbox *sb, enum cb_report kind, int errnum, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

@@ -76,6 +76,24 @@ struct cb_ulimit {
 	uint64_t soft, hard;
 };
 
+/**
+ * What every run may use, kept by control groups. Zero is no limit, unless said. The sizes are in bytes, as in docker's
+ * options of these names.
+ */
+struct cb_limits {
+	uint64_t memory;
+	int64_t memory_swap;                   /* memory and swap together; -1: any amount; 0: as much swap as memory */
+	uint64_t cpu_shares;                   /* weight, 2..262144 */
+	uint64_t cpu_period;                   /* microseconds; 0: 100000 */
+	int64_t cpu_quota;                     /* microseconds of processor time in each period */
+	const char *cpuset_cpus, *cpuset_mems; /* "0-3,7" */
+	int64_t pids;              /* processes and threads; 0: CB_LIMITS_PIDS where it can be had; -1: any number */
+	const char *cgroup_parent; /* below the root of every hierarchy; NULL: the group of cbuild */
+};
+
+/** Processes and threads of a run that nobody said a limit for. */
+#define CB_LIMITS_PIDS 4096
+
 struct cb_run_spec {
 	const int *layers; /* directories in overlay format, bottom first */
 	size_t n_layers;   /* 0 is fine: an empty root */
@@ -105,6 +123,8 @@ struct cb_run_spec {
 	uint64_t shm_size; /* 0: 64 MiB */
 	const struct cb_ulimit *ulimits;
 	size_t n_ulimits;
+
+	uint64_t deadline_ns; /* on the monotonic clock, or 0: when the run is ended */
 
 	int stdin_fd; /* -1: /dev/null */
 	int stdout_fd, stderr_fd;

@@ -19,7 +19,13 @@
 #include "runtime/sandbox.h"
 #include "runtime/zygote_mounts.h"
 
-/* Owner to zygote: one request byte, 'M' (ids are mapped) or 'P' + kind. Zygote to owner: this, with descriptors. */
+/* Owner to zygote: one byte 'M' (ids are mapped), or this with descriptors of control groups. */
+struct request {
+	unsigned int kind;
+	bool groups_required;
+};
+
+/* Zygote to owner, with descriptors. */
 struct reply {
 	int errnum;
 	unsigned int kind;
@@ -49,15 +55,16 @@ static pid_t clone_sandbox(unsigned int kind, int *pidfd)
 {
 	struct cb_clone_args args = {
 		.flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC |
-			 CLONE_NEWCGROUP | (kind & CB_SANDBOX_NETNS ? CLONE_NEWNET : 0),
+			 (kind & CB_SANDBOX_NETNS ? CLONE_NEWNET : 0),
 		.pidfd = (uint64_t)(uintptr_t)pidfd,
 		.exit_signal = SIGCHLD,
 	};
 	return cb_sys_clone3(&args);
 }
 
-static void prepare(struct zygote_state *z, unsigned int kind)
+static void prepare(struct zygote_state *z, const struct cb_sandbox_setup *setup)
 {
+	unsigned int kind = setup->kind;
 	int pair[2] = { -EBADF, -EBADF }, status[2] = { -EBADF, -EBADF }, pidfd = -EBADF;
 	struct reply reply = { .kind = kind };
 
@@ -69,7 +76,7 @@ static void prepare(struct zygote_state *z, unsigned int kind)
 	}
 	pid_t pid = clone_sandbox(kind, &pidfd);
 	if (pid == 0)
-		cb_sandbox_main(pair[1], kind);
+		cb_sandbox_main(pair[1], setup);
 	cb_closep(&pair[1]);
 	if (pid < 0) {
 		reply_error(z->sock, errno, "clone");
@@ -121,7 +128,8 @@ static void reap(struct zygote_state *z)
 static CB_NORETURN void serve(struct zygote_state *z)
 {
 	struct pollfd fds[] = { { .fd = z->sock, .events = POLLIN }, { .fd = z->signals, .events = POLLIN } };
-	unsigned char request[2];
+	struct request request;
+	int groups[CB_CHANNEL_FDS_MAX];
 
 	for (;;) {
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
@@ -130,10 +138,17 @@ static CB_NORETURN void serve(struct zygote_state *z)
 			reap(z);
 		if (!fds[0].revents)
 			continue;
-		ssize_t n = cb_channel_recv(z->sock, request, sizeof(request), NULL, NULL);
-		if (n != 2)
+		size_t n_groups = ARRAY_SIZE(groups);
+		ssize_t n = cb_channel_recv(z->sock, &request, sizeof(request), groups, &n_groups);
+		if (n != (ssize_t)sizeof(request))
 			_exit(0); /* the owner is gone, and with this exit everything is */
-		prepare(z, request[1]);
+		const struct cb_sandbox_setup setup = { .kind = request.kind,
+			.groups = groups,
+			.n_groups = n_groups,
+			.groups_required = request.groups_required };
+		prepare(z, &setup);
+		for (size_t i = 0; i < n_groups; i++)
+			cb_closep(&groups[i]);
 	}
 }
 
@@ -312,11 +327,14 @@ void cb_zygote_stop(struct cb_zygote *zygote)
 	*zygote = (struct cb_zygote){ .sock = -EBADF, .userns_fd = -EBADF };
 }
 
-int cb_zygote_request(struct cb_zygote *zygote, unsigned int kind, struct cb_err **err)
+int cb_zygote_request(struct cb_zygote *zygote, const struct cb_sandbox_setup *setup, struct cb_err **err)
 {
-	const unsigned char request[2] = { 'P', (unsigned char)kind };
+	struct request request;
 
-	if (cb_channel_send(zygote->sock, request, sizeof(request), NULL, 0) < 0)
+	memset(&request, 0, sizeof(request));
+	request.kind = setup->kind;
+	request.groups_required = setup->groups_required;
+	if (cb_channel_send(zygote->sock, &request, sizeof(request), setup->groups, setup->n_groups) < 0)
 		return cb_err_errno(err, errno, "ask the container helper");
 	return 0;
 }
@@ -335,7 +353,7 @@ int cb_zygote_receive(struct cb_zygote *zygote, struct cb_sandbox_handle *ret, s
 			close(fds[i]);
 		return cb_err_set(err, CB_ERR_INTERNAL, "the container helper sent no descriptors");
 	}
-	*ret = (struct cb_sandbox_handle){ reply.kind, fds[0], fds[1], fds[2] };
+	*ret = (struct cb_sandbox_handle){ .kind = reply.kind, .sock = fds[0], .status = fds[1], .pidfd = fds[2] };
 	return 0;
 }
 

@@ -16,7 +16,6 @@ enum cb_sandbox_kind {
 	CB_SANDBOX_PLAIN = 0,
 	CB_SANDBOX_NETNS = 1,    /* a network namespace of its own, with lo up */
 	CB_SANDBOX_INSECURE = 2, /* nothing masked or read-only */
-	CB_SANDBOX_KINDS = 4,
 };
 
 struct cb_zygote {
@@ -31,6 +30,7 @@ struct cb_sandbox_handle {
 	int sock;   /* takes the spec, gives reports, ends at exec */
 	int status; /* gives a struct cb_sandbox_exit when it is gone */
 	int pidfd;
+	unsigned int group; /* of cgroup.h; 0: none */
 };
 
 /** What the zygote writes to the status pipe. */
@@ -51,8 +51,16 @@ int cb_zygote_start(bool userns, struct cb_zygote *ret, struct cb_err **err);
 /** Kills it and all its sandboxes, and reaps. Idempotent. */
 void cb_zygote_stop(struct cb_zygote *zygote);
 
+/** What a sandbox is made with. */
+struct cb_sandbox_setup {
+	unsigned int kind;
+	const int *groups; /* descriptors of control groups, in which it writes "0" */
+	size_t n_groups;
+	bool groups_required; /* a sandbox that cannot join is an error */
+};
+
 /** Asks for a sandbox; the answer is fetched with cb_zygote_receive, in order. */
-int cb_zygote_request(struct cb_zygote *zygote, unsigned int kind, struct cb_err **err);
+int cb_zygote_request(struct cb_zygote *zygote, const struct cb_sandbox_setup *setup, struct cb_err **err);
 int cb_zygote_receive(struct cb_zygote *zygote, struct cb_sandbox_handle *ret, struct cb_err **err);
 
 void cb_sandbox_handle_done(struct cb_sandbox_handle *handle);

@@ -4,11 +4,11 @@ _cbuild_options()
 {
 	case $1 in
 	build)
-		echo "--add-host --allow --build-arg --build-context --ca-cert --call --check -D --debug -f --file --iidfile --insecure-registry --isolation -j --jobs --label --metadata-file --network --no-cache --no-cache-filter -o --output --platform --progress --pull -q --quiet --reproducible --root --secret --shm-size --ssh -t --tag --target --ulimit --help" ;;
+		echo "--add-host --allow --build-arg --build-context --ca-cert --call --cgroup-parent --check --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --dns --dns-option --dns-search -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --pids-limit --platform --progress --pull -q --quiet --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --help" ;;
 	check)
-		echo "--fail-on --fix --format --standard --add-host --allow --build-arg --build-context --ca-cert --call --check -D --debug -f --file --iidfile --insecure-registry --isolation -j --jobs --label --metadata-file --network --no-cache --no-cache-filter -o --output --platform --progress --pull -q --quiet --reproducible --root --secret --shm-size --ssh -t --tag --target --ulimit --help" ;;
+		echo "--fail-on --fix --format --standard --add-host --allow --build-arg --build-context --ca-cert --call --cgroup-parent --check --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --dns --dns-option --dns-search -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --pids-limit --platform --progress --pull -q --quiet --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --help" ;;
 	graph)
-		echo "--format --add-host --allow --build-arg --build-context --ca-cert --call --check -D --debug -f --file --iidfile --insecure-registry --isolation -j --jobs --label --metadata-file --network --no-cache --no-cache-filter -o --output --platform --progress --pull -q --quiet --reproducible --root --secret --shm-size --ssh -t --tag --target --ulimit --help" ;;
+		echo "--format --add-host --allow --build-arg --build-context --ca-cert --call --cgroup-parent --check --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --dns --dns-option --dns-search -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --pids-limit --platform --progress --pull -q --quiet --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --help" ;;
 	run)
 		echo "--entrypoint -e --env --isolation --network --root -u --user -w --workdir --help" ;;
 	doctor)
@@ -93,7 +93,7 @@ _cbuild()
 		esac
 		return
 		;;
-	--add-host | --build-arg | --build-context | --entrypoint | -e | --env | --insecure-registry | -j | --jobs | --label | --no-cache-filter | -o | --output | --platform | --secret | --shm-size | --ssh | --ssh | -t | --tag | --target | --ulimit | -u | --user | -w | --workdir)
+	--add-host | --build-arg | --build-context | --entrypoint | -e | --env | --insecure-registry | -j | --jobs | --label | --no-cache-filter | -o | --output | --platform | --secret | --shm-size | --ssh | --ssh | -t | --tag | --target | --ulimit | -u | --user | -w | --workdir | --cgroup-parent | --cpu-period | --cpu-quota | -c | --cpu-shares | --cpuset-cpus | --cpuset-mems | --dns | --dns-option | --dns-search | --hostname | -m | --memory | --memory-swap | --pids-limit | --resource | --step-timeout | --timeout)
 		return
 		;;
 	esac

@@ -42,6 +42,12 @@ static void add_number(struct cb_buf *out, const char *name, uint64_t value)
 		cb_buf_addf(out, "%s%s=%llu", out->len ? " " : "", name, (unsigned long long)value);
 }
 
+static void add_signed(struct cb_buf *out, const char *name, int64_t value)
+{
+	if (value)
+		cb_buf_addf(out, "%s%s=%lld", out->len ? " " : "", name, (long long)value);
+}
+
 /** Everything that differs from the defaults, in the order of the struct. */
 static void show(struct cb_buf *out, const struct cb_settings *s)
 {
@@ -76,6 +82,21 @@ static void show(struct cb_buf *out, const struct cb_settings *s)
 	}
 	add_list(out, "allow", &s->allow);
 	add(out, "isolation", strcmp(s->isolation, "auto") ? s->isolation : NULL);
+	add_signed(out, "memory", (int64_t)s->limits.memory);
+	add_signed(out, "swap", s->limits.memory_swap);
+	add_signed(out, "shares", (int64_t)s->limits.cpu_shares);
+	add_signed(out, "period", (int64_t)s->limits.cpu_period);
+	add_signed(out, "quota", s->limits.cpu_quota);
+	add(out, "cpus", s->limits.cpuset_cpus);
+	add(out, "mems", s->limits.cpuset_mems);
+	add(out, "parent", s->limits.cgroup_parent);
+	add_signed(out, "pids", s->limits.pids);
+	add_signed(out, "step-time", s->step_timeout);
+	add_signed(out, "time", s->timeout);
+	add(out, "hostname", s->hostname);
+	add_list(out, "dns", &s->dns);
+	add_list(out, "search", &s->dns_search);
+	add_list(out, "option", &s->dns_options);
 	add_number(out, "jobs", s->jobs);
 	add(out, "root", strcmp(s->root, "/env/root") ? s->root : NULL);
 	add(out, "ca", s->ca_cert);
@@ -144,8 +165,17 @@ static const struct {
 	{ ".|--progress=rawjson", "context=. progress=3" },
 	{ ".|-q", "context=. progress=4 quiet=1" },
 	{ ".|-D", "context=. debug=1" },
-	{ ".|--rm|--compress=false|-m|1g|--memory=2g|-c|5|--security-opt|x",
-		"context=. ignored=rm ignored=compress ignored=memory ignored=cpu-shares ignored=security-opt" },
+	{ ".|--rm|--compress=false|--security-opt|x", "context=. ignored=rm ignored=compress ignored=security-opt" },
+	{ ".|-m|1g|--memory=2g|--memory-swap|3g", "context=. memory=2147483648 swap=3221225472" },
+	{ ".|-m|8m|--memory-swap=-1|--pids-limit|0", "context=. memory=8388608 swap=-1 pids=-1" },
+	{ ".|-c|5|--cpu-period|50000|--cpu-quota=25000|--cpuset-cpus|0-1,3|--cpuset-mems|0|--cgroup-parent|/a",
+		"context=. shares=5 period=50000 quota=25000 cpus=0-1,3 mems=0 parent=/a" },
+	{ ".|--resource|memory=64m,cpu-shares=7|--resource|cpuset-cpus=1",
+		"context=. memory=67108864 shares=7 cpus=1" },
+	{ ".|--pids-limit|100|--step-timeout|90|--timeout|1h",
+		"context=. pids=100 step-time=90000000000 time=3600000000000" },
+	{ ".|--hostname|h|--dns|::1|--dns|1.2.3.4|--dns-search|a.b|--dns-option|ndots:1",
+		"context=. hostname=h dns=::1 dns=1.2.3.4 search=a.b option=ndots:1" },
 	{ ".|--provenance=false|--sbom=false|--push=false", "context=." },
 };
 
@@ -197,6 +227,20 @@ static const struct {
 	{ ".|--add-host|:1.2.3.4", "--add-host is NAME:IP, not \":1.2.3.4\"" },
 	{ ".|--add-host|x:host-gateway", "--add-host x:host-gateway: \"host-gateway\" is not an IP address" },
 	{ ".|--add-host|x:1.2.3", "--add-host x:1.2.3: \"1.2.3\" is not an IP address" },
+	{ ".|-m|x", "--memory is a size such as 512m, not \"x\"" },
+	{ ".|-m|1m", "--memory is too small: the least is 6m" },
+	{ ".|--memory-swap|1g", "--memory-swap counts memory and swap together: give --memory, too" },
+	{ ".|-m|1g|--memory-swap|1m",
+		"--memory-swap counts memory and swap together: it cannot be less than --memory" },
+	{ ".|--cpu-shares|1", "--cpu-shares is a number from 2 to 262144, not \"1\"" },
+	{ ".|--cpu-quota|5", "--cpu-quota is a number of microseconds from 1000, not \"5\"" },
+	{ ".|--cpuset-cpus|a", "--cpuset-cpus is a list such as 0-3,7, not \"a\"" },
+	{ ".|--pids-limit|-2", "--pids-limit is a number of processes, or -1 for any, not \"-2\"" },
+	{ ".|--resource|disk=1g", "--resource disk=1g: \"disk=1g\" is not KEY=VALUE of a known key" },
+	{ ".|--resource|memory=1g,cpu-shares=x",
+		"--resource memory=1g,cpu-shares=x: --cpu-shares is a number from 2 to 262144, not \"x\"" },
+	{ ".|--timeout|-1s", "--timeout is a time such as 90s or 1h30m, not \"-1s\"" },
+	{ ".|--dns|a.b", "--dns is an IP address, not \"a.b\"" },
 	{ ".|--shm-size|big", "--shm-size is a size such as 64m, not \"big\"" },
 	{ ".|--ulimit|nofile", "--ulimit is NAME=SOFT[:HARD], not \"nofile\"" },
 	{ ".|--ulimit|nofil=1", "--ulimit nofil=1: unknown limit \"nofil\"" },

@@ -1,0 +1,111 @@
+# users: any
+# Limits of steps: control groups, out of memory, time, processes; nothing is left of them.
+. "$CBUILD_SOURCE/tests/e2e/lib.sh"
+need awk
+
+# base NAME: the head of a Buildfile on a busybox without a registry; the rest comes from standard input.
+base() {
+	context "$1" < <(
+		printf 'FROM scratch\nCOPY busybox /bin/busybox\nRUN ["/bin/busybox", "--install", "-s", "/bin"]\n'
+		cat
+	)
+	cp /bin/busybox "$context/"
+}
+groups_left() { find /sys/fs/cgroup -maxdepth 6 -type d -name 'cbuild-[0-9]*-????????' -user "$(id -u)" 2>/dev/null | while read -r dir; do
+	# Of other builds on this machine none is ours.
+	flock -n "$dir" true 2>/dev/null && echo "$dir"
+done; }
+
+say "time limits"
+base slow <<'END'
+RUN (setsid sh -c 'sleep 600' &) ; trap '' TERM; echo started; sleep 600
+END
+status 124 "$CBUILD" --step-timeout 1s "$context"
+has "the step that was too slow is shown" "$out" ">>> RUN (setsid"
+has "it is said why" "$out" "it took longer than --step-timeout 1s"
+hasnt "it is not called an exit code" "$out" "exit code"
+status 124 "$CBUILD" --timeout 1500ms "$context"
+has "the build has a limit, too" "$out" "the build is not done after 1.5s, its --timeout"
+base closed <<'END'
+RUN exec >&- 2>&-; sleep 600
+END
+status 124 "$CBUILD" --step-timeout 1s "$context"
+base quick <<'END'
+RUN true
+END
+cb --step-timeout 1m --timeout 10m "$context"
+status 2 "$CBUILD" --step-timeout soon "$context"
+
+say "processes that outlive the command are ended"
+base daemon <<'END'
+RUN (setsid sh -c 'sleep 4242 & sleep 4242' >/dev/null 2>&1 &) ; true
+END
+cb "$context"
+is "no process is left" "$(pgrep -u "$(id -u)" -f 'sleep 4242' || true)" ""
+
+say "name and addresses"
+base names <<'END'
+RUN hostname; cat /etc/resolv.conf
+END
+cb --hostname builder7 --dns 192.0.2.7 --dns-search example.org --dns-option ndots:3 --no-cache "$context"
+for line in " builder7" "nameserver 192.0.2.7" "search example.org" "options ndots:3"; do
+	has "in the step" "$out" "$line"
+done
+cb --build-arg BUILDKIT_SANDBOX_HOSTNAME=other --no-cache "$context"
+has "as BuildKit's argument" "$out" " other"
+status 2 "$CBUILD" --dns name.example "$context"
+
+say "limits need control groups"
+base memory <<'END'
+RUN awk 'BEGIN { s = "0123456789abcdef"; while (length(s) < 268435456) s = s s; print length(s) }'
+END
+status 2 "$CBUILD" --memory 1m "$context"
+status 2 "$CBUILD" --memory-swap 64m "$context"
+status 2 "$CBUILD" --resource memorie=64m "$context"
+got=0
+"$CBUILD" --memory 64m "$context" >"$work/.out" 2>&1 </dev/null || got=$?
+out=$(cat "$work/.out")
+if [ "$got" = 125 ]; then
+	has "refused, not ignored" "$out" "the limits of --memory cannot be set here"
+	has "with a way out" "$out" "hint: run as root, or where control groups are delegated"
+	is_root && ! grep -q : /proc/self/cgroup && skip "no control groups"
+	! is_root || fail "root cannot set limits: $out"
+	exit 0
+fi
+is "the step is ended" "$got" 1
+has "the cause has a name" "$out" "ran out of memory: cannot allocate memory: killed at its limit of 67.1MB (peak 6"
+has "and a way out" "$out" "hint: give it more with --memory"
+is "no group is left by a failure" "$(groups_left)" ""
+cb --memory 1g --cpu-shares 512 --cpu-period 50000 --cpu-quota 100000 "$context"
+cb --no-cache --resource memory=1g,cpu-shares=256 --cgroup-parent "cbuild-e2e-$$" "$context"
+is "no group is left by success" "$(groups_left)" ""
+is "nor the parent that was made" "$(find /sys/fs/cgroup -maxdepth 3 -name "cbuild-e2e-$$" 2>/dev/null)" ""
+status 125 "$CBUILD" --memory 1g --cgroup-parent ../../x "$context"
+status 2 "$CBUILD" --no-cache --cpuset-cpus 4000-4001 "$context"
+
+say "a fork bomb meets its limit"
+base bomb <<'END'
+RUN i=0; while [ $i -lt 80 ]; do sleep 5 & i=$((i + 1)); done 2>/dev/null; echo survived $i
+END
+status 1 "$CBUILD" --pids-limit 40 "$context"
+has "it is told" "$out" "the step reached its limit of processes"
+cb --pids-limit -1 --no-cache "$context"
+
+say "what a killed build leaves is removed by the next"
+base killed <<'END'
+RUN echo running; sleep 600
+END
+"$CBUILD" --memory 256m --no-cache "$context" >"$work/killed.out" 2>&1 &
+victim=$!
+for _ in $(seq 300); do
+	grep -q ' running' "$work/killed.out" && break
+	sleep 0.1
+done
+kill -KILL "$victim"
+wait "$victim" 2>/dev/null || true
+[ -n "$(groups_left)" ] || say "(the groups were gone already)"
+base after <<'END'
+RUN true
+END
+cb --memory 256m --no-cache "$context"
+is "nothing is left" "$(groups_left)" ""

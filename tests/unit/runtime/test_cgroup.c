@@ -1,0 +1,143 @@
+/* Control groups: where they are, what is written into them. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "runtime/cgroup.h"
+
+#define V2_LINE "30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
+
+static const struct {
+	const char *name, *mounts, *self, *want;
+} layouts[] = {
+	{ "nothing mounted", "24 1 8:1 / / rw - ext4 /dev/sda1 rw\n", "0::/\n", "" },
+	{ "v2", V2_LINE, "0::/user.slice/s.scope\n", "v2 0 /sys/fs/cgroup /sys/fs/cgroup/user.slice/s.scope\n" },
+	{ "v2, root of a namespace", V2_LINE, "0::/\n", "v2 0 /sys/fs/cgroup /sys/fs/cgroup\n" },
+	{ "v2, outside of the namespace", V2_LINE, "0::/../x\n", "v2 0 /sys/fs/cgroup /sys/fs/cgroup\n" },
+	{ "v1 with controllers of one mount",
+		"31 24 0:27 / /cg/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct\n"
+		"32 24 0:28 / /cg/mem rw shared:1 master:2 - cgroup cgroup rw,memory\n"
+		"33 24 0:29 / /cg/systemd rw - cgroup cgroup rw,name=systemd\n",
+		"4:memory:/a/b\n3:cpuacct,cpu:/c\n1:name=systemd:/d\n0::/e\n",
+		"v1 2 /cg/cpu,cpuacct /cg/cpu,cpuacct/c\nv1 1 /cg/mem /cg/mem/a/b\n" },
+	{ "a part of the hierarchy is mounted", "31 24 0:27 /docker/1 /cg/pids ro - cgroup cgroup rw,pids\n",
+		"4:pids:/docker/1/x\n", "v1 8 /cg/pids /cg/pids/x\n" },
+	{ "a name that begins like another", "31 24 0:27 /docker/1 /cg/pids ro - cgroup cgroup rw,pids\n",
+		"4:pids:/docker/12\n", "v1 8 /cg/pids /cg/pids\n" },
+	{ "mounted twice", V2_LINE "40 24 0:26 / /mnt rw - cgroup2 none rw\n", "0::/x\n",
+		"v2 0 /sys/fs/cgroup /sys/fs/cgroup/x\n" },
+	{ "blanks", "31 24 0:27 / /a\\040b rw - cgroup2 c rw\n", "0::/x\n", "v2 0 /a b /a b/x\n" },
+	{ "broken lines", "31 24\n\n- cgroup2 c rw\n31 24 0:27 / /x rw - cgroup2\n", "0\n:\n", "" },
+};
+
+static void layout_table(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(layouts); i++) {
+		struct cb_cgroup_layout layout;
+		cleanup_buf struct cb_buf got = { 0 };
+
+		print_message("# %s\n", layouts[i].name);
+		cb_cgroup_layout_parse(layouts[i].mounts, layouts[i].self, &layout);
+		for (size_t k = 0; k < layout.n; k++)
+			cb_buf_addf(&got, "%s %u %s %s\n", layout.v[k].v2 ? "v2" : "v1", layout.v[k].controllers,
+				layout.v[k].mount, layout.v[k].own);
+		cb_cgroup_layout_done(&layout);
+		assert_string_equal(cb_buf_str(&got), layouts[i].want);
+	}
+}
+
+static const struct {
+	const char *parent, *want;
+} parents[] = {
+	{ "/", "" },
+	{ "/a/b/", "a/b" },
+	{ "a//./b", "a/b" },
+	{ "build.slice", "build.slice" },
+	{ "a-b-c.slice", "a.slice/a-b.slice/a-b-c.slice" },
+	{ "x/a-b.slice", "x/a-b.slice" },
+	{ "../x", NULL },
+	{ "a/../../x", NULL },
+};
+
+static void parent_table(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(parents); i++) {
+		cleanup_free char *got = cb_cgroup_parent_path(parents[i].parent);
+
+		print_message("# %s\n", parents[i].parent);
+		if (parents[i].want)
+			assert_string_equal(got, parents[i].want);
+		else
+			assert_null(got);
+	}
+}
+
+static const struct {
+	const char *name;
+	struct cb_limits limits;
+	unsigned int needs;
+	const char *v1, *v2;
+} limits[] = {
+	{ "nothing asked for", { 0 }, 0, "pids.max=4096 ", "pids.max=4096 " },
+	{ "any number of processes", { .pids = -1 }, 0, "", "" },
+	{ "processes", { .pids = 7 }, CB_CONTROLLER_PIDS, "pids.max=7 ", "pids.max=7 " },
+	{ "memory, as much swap", { .memory = 1000, .pids = -1 }, CB_CONTROLLER_MEMORY,
+		"memory.limit_in_bytes=1000 memory.memsw.limit_in_bytes=2000? ",
+		"memory.max=1000 memory.swap.max=1000? " },
+	{ "memory and swap", { .memory = 1000, .memory_swap = 1500, .pids = -1 }, CB_CONTROLLER_MEMORY,
+		"memory.limit_in_bytes=1000 memory.memsw.limit_in_bytes=1500 ",
+		"memory.max=1000 memory.swap.max=500 " },
+	{ "no swap", { .memory = 1000, .memory_swap = 1000, .pids = -1 }, CB_CONTROLLER_MEMORY,
+		"memory.limit_in_bytes=1000 memory.memsw.limit_in_bytes=1000 ", "memory.max=1000 memory.swap.max=0 " },
+	{ "any swap", { .memory = 1000, .memory_swap = -1, .pids = -1 }, CB_CONTROLLER_MEMORY,
+		"memory.limit_in_bytes=1000 memory.memsw.limit_in_bytes=-1 ", "memory.max=1000 memory.swap.max=max " },
+	{ "least and most weight", { .cpu_shares = 2, .pids = -1 }, CB_CONTROLLER_CPU, "cpu.shares=2 ",
+		"cpu.weight=1 " },
+	{ "most weight", { .cpu_shares = 262144, .pids = -1 }, CB_CONTROLLER_CPU, "cpu.shares=262144 ",
+		"cpu.weight=10000 " },
+	{ "usual weight", { .cpu_shares = 1024, .pids = -1 }, CB_CONTROLLER_CPU, "cpu.shares=1024 ", "cpu.weight=39 " },
+	{ "quota", { .cpu_quota = 50000, .pids = -1 }, CB_CONTROLLER_CPU,
+		"cpu.cfs_period_us=100000 cpu.cfs_quota_us=50000 ", "cpu.max=50000 100000 " },
+	{ "period only", { .cpu_period = 50000, .pids = -1 }, CB_CONTROLLER_CPU, "cpu.cfs_period_us=50000 ",
+		"cpu.max=max 50000 " },
+	{ "processors", { .cpuset_cpus = "0-1", .cpuset_mems = "0", .pids = -1 }, CB_CONTROLLER_CPUSET,
+		"cpuset.cpus=0-1 cpuset.mems=0 ", "cpuset.cpus=0-1 cpuset.mems=0 " },
+};
+
+static void limit_table(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(limits); i++) {
+		print_message("# %s\n", limits[i].name);
+		assert_int_equal(cb_cgroup_needs(&limits[i].limits), limits[i].needs);
+		for (int v2 = 0; v2 < 2; v2++) {
+			struct cb_cgroup_setting settings[CB_CGROUP_SETTINGS_MAX];
+			cleanup_buf struct cb_buf got = { 0 };
+			size_t n = cb_cgroup_settings(&limits[i].limits, v2, settings);
+
+			for (size_t k = 0; k < n; k++) {
+				cb_buf_addf(&got, "%s=%s%s ", settings[k].file, settings[k].value,
+					settings[k].optional ? "?" : "");
+				free(settings[k].value);
+			}
+			assert_string_equal(cb_buf_str(&got), v2 ? limits[i].v2 : limits[i].v1);
+		}
+	}
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(layout_table),
+		cmocka_unit_test(parent_table),
+		cmocka_unit_test(limit_table),
+	};
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
