@@ -235,3 +235,18 @@ int cb_build_run(struct cb_build *build, unsigned int needs, struct cb_err **err
 		r = cb_context_flush(build->contexts->main, err);
 	return r;
 }
+
+void cb_build_collect(struct cb_build *build)
+{
+	cleanup_err struct cb_err *err = NULL;
+	struct cb_gc_result result;
+
+	if (build->signal || !atomic_load(&build->wrote))
+		return;
+	/* The build is done: what cannot be removed now is left to the next one. */
+	if (cb_gc_auto(build->store, &build->policy, NULL, &result, &err) < 0)
+		cb_log_debug("gc: %s", cb_err_msg(err));
+	else if (result.items)
+		cb_log_debug("gc: %zu items of %llu bytes removed, %llu left", result.items,
+			(unsigned long long)result.bytes, (unsigned long long)result.left);
+}

@@ -17,6 +17,7 @@
 #include "builder/progress.h"
 #include "builder/scheduler.h"
 #include "builder/snapfds.h"
+#include "layers/gc.h"
 #include "layers/pull.h"
 #include "layers/store.h"
 #include "parser/check.h"
@@ -46,6 +47,7 @@ struct cb_build {
 	struct cb_plan *plan;
 	struct cb_findings findings; /* of the checks */
 	struct cb_snapfds *snapfds;
+	struct cb_gc_policy policy; /* of the store */
 	struct cb_commits *commits;
 	struct cb_scheduler scheduler;
 	struct cb_progress *progress;
@@ -62,6 +64,7 @@ struct cb_build {
 	bool timed_out;          /* it is over */
 	char *warned;            /* warnings that were shown */
 	atomic_bool owners_lost; /* told that there is one user id only */
+	atomic_bool wrote;       /* something new is in the store */
 };
 
 /** Time stamps of what a step makes from nothing: SOURCE_DATE_EPOCH or now. */
@@ -85,6 +88,8 @@ int cb_build_result(struct cb_build *build, unsigned int needs, const struct cb_
 /** What the scheduler asks and tells of the vertices of a build, which is its context. build_watch.c */
 extern const struct cb_scheduler_ops cb_build_ops;
 
+/** After the outputs, whether the build failed or not: removes what the store's policy says is too much. */
+void cb_build_collect(struct cb_build *build);
 /** The isolation that --isolation names. */
 enum cb_isolation cb_build_isolation(const struct cb_settings *settings);
 /** Makes messages about @vertex, which is in no graph, go to the progress line @id. After cb_build_run. */
@@ -100,6 +105,8 @@ void cb_build_log(struct cb_build *build, const struct cb_vertex *vertex, int fd
 void cb_build_status(
 	struct cb_build *build, const struct cb_vertex *vertex, const char *what, uint64_t current, uint64_t total);
 void cb_build_note(struct cb_build *build, const struct cb_vertex *vertex, const char *text);
+/** Notes that the snapshot @id is new, and counts it in the background while its names are still in memory. */
+void cb_build_count(struct cb_build *build, const char *id);
 /** The merged view of @chain; an empty tree for NULL. All its images are unpacked. */
 int cb_build_tree(struct cb_build *build, const struct cb_chain *chain, struct cb_tree **ret, struct cb_err **err);
 /** The file tree behind a vertex: a context's, or that of its chain. */

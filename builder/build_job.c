@@ -1,5 +1,7 @@
 #include "builder/build.h"
 
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/timefmt.h"
@@ -75,4 +77,27 @@ int cb_build_source_tree(
 		return 0;
 	}
 	return cb_build_tree(build, vertex ? ((const struct cb_step_result *)vertex->result)->chain : NULL, ret, err);
+}
+
+struct count {
+	struct cb_store *store;
+	char id[CB_SNAPSHOT_ID_MAX];
+};
+
+static void count_main(void *arg)
+{
+	cleanup_free struct count *count = arg;
+
+	/* Whoever wants to know later counts it then. */
+	cb_snapshot_count(count->store, count->id, NULL);
+}
+
+void cb_build_count(struct cb_build *build, const char *id)
+{
+	struct count *count = cb_new0(struct count);
+
+	count->store = build->store;
+	snprintf(count->id, sizeof(count->id), "%s", id);
+	atomic_store(&build->wrote, true);
+	cb_pool_submit(build->scheduler.pools[CB_LANE_CPU], CB_PRIORITY_LOW, count_main, count);
 }

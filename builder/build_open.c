@@ -14,6 +14,7 @@
 #include "base/timefmt.h"
 #include "builder/commit.h"
 #include "builder/include.h"
+#include "builder/policy.h"
 
 /* RUN steps at once when --jobs does not say: they wait more than they compute. */
 #define JOBS_DEFAULT 64
@@ -101,7 +102,10 @@ static int build_open(struct cb_build *build, struct cb_err **err)
 		settings->root, cb_runtime_trusted_xattrs() ? CB_STORE_TRUSTED : CB_STORE_USER, &build->store, err);
 	/* Whatever is wrong with the store, it is not the Buildfile's fault. */
 	if (r < 0)
-		return cb_err_recode(err, CB_ERR_IO);
+		return cb_err_recode(err, r == CB_ERR_NO_SPACE ? r : CB_ERR_IO);
+	r = cb_policy_of(build->store, &build->policy, err);
+	if (r == 0)
+		cb_store_set_quota(build->store, build->policy.quota);
 	if (r == 0)
 		r = open_runtime(build, err);
 	if (r == 0)

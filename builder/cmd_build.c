@@ -286,6 +286,7 @@ static int build_main(const struct cb_settings *settings)
 		return cb_report_fail(err, NULL, NULL);
 	assert(build);
 	r = run(build, &outputs, &err);
+	cb_build_collect(build);
 	return conclude(build, r, err);
 }
 

@@ -24,6 +24,9 @@
 /** Time for the command to end after SIGTERM, as `docker stop` gives. */
 #define GRACE_MS 10000
 
+/** Times that another process may remove a layer before we hold it. */
+#define PULLS_MAX 16
+
 enum option { OPT_ENV, OPT_ENTRYPOINT, OPT_ISOLATION, OPT_NETWORK, OPT_ROOT, OPT_USER, OPT_WORKDIR };
 
 const struct cb_opt cb_run_options[] = {
@@ -73,18 +76,25 @@ static void on_signal(int number)
 	cb_cancel_raise(canceled);
 }
 
-static void container_done(struct container *c)
+static void close_layers(struct container *c)
 {
 	for (size_t i = 0; i < c->n_layers; i++)
 		close(c->layers[i]);
 	free(c->layers);
+	c->layers = NULL;
+	c->n_layers = 0;
+	cb_strv_done(&c->chain);
+}
+
+static void container_done(struct container *c)
+{
+	close_layers(c);
 	cb_runtime_close(c->runtime);
 	cb_snapshot_free(c->scratch);
 	cb_image_free(c->image);
 	cb_puller_free(c->puller);
 	cb_registry_free(c->registry);
 	cb_store_free(c->store);
-	cb_strv_done(&c->chain);
 	cb_strv_done(&c->argv);
 	cb_strv_done(&c->env);
 	cb_user_done(&c->user);
@@ -189,23 +199,31 @@ static int open_image(struct container *c, const struct request *request, struct
 	if (r < 0)
 		return r;
 	c->puller = cb_puller_new(c->registry, c->store);
-	r = cb_pull_resolve(c->puller, request->image, &platform, 0, canceled, &c->image, err);
-	if (r == 0)
-		r = cb_pull_layers(c->puller, c->image, 0, NULL, NULL, canceled, &c->chain, err);
+	return cb_pull_resolve(c->puller, request->image, &platform, 0, canceled, &c->image, err);
+}
+
+/* 1 when one was removed between its unpacking and our use of it. */
+static int open_layers_once(struct container *c, struct cb_err **err)
+{
+	int r;
+
+	close_layers(c);
+	r = cb_pull_layers(c->puller, c->image, 0, NULL, NULL, canceled, &c->chain, err);
+	if (r < 0)
+		return r;
+	c->layers = cb_newa0(int, c->chain.n);
+	for (; r == 0 && c->n_layers < c->chain.n; c->n_layers += r == 0)
+		r = cb_snapshot_open(c->store, c->chain.v[c->n_layers], &c->layers[c->n_layers], err);
 	return r;
 }
 
 static int open_layers(struct container *c, struct cb_err **err)
 {
-	int r = 0;
+	int r = 1;
 
-	c->layers = cb_newa0(int, c->chain.n);
-	for (; r == 0 && c->n_layers < c->chain.n; c->n_layers += r == 0) {
-		r = cb_snapshot_open(c->store, c->chain.v[c->n_layers], &c->layers[c->n_layers], err);
-		if (r > 0)
-			r = cb_err_set(err, CB_ERR_NOT_FOUND, "snapshot %s is gone", c->chain.v[c->n_layers]);
-	}
-	return r;
+	for (int i = 0; r > 0 && i < PULLS_MAX; i++)
+		r = open_layers_once(c, err);
+	return r > 0 ? cb_err_set(err, CB_ERR_IO, "layers are removed as soon as they are unpacked") : r;
 }
 
 static int look_up_user(struct container *c, const char *spec, struct cb_err **err)

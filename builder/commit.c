@@ -162,6 +162,8 @@ static int commit_layer(struct commit *commit, struct cb_err **err)
 		return r < 0 ? r : cb_err_set(err, CB_ERR_INTERNAL, "snapshot of a layer is gone");
 	commit->created.tv_sec = info.created;
 	r = find_stored(commit, id, &info, err);
+	if (r > 0)
+		atomic_store(&commit->commits->build->wrote, true);
 	return r > 0 ? make_layer(commit, id, !info.parent, err) : r;
 }
 

@@ -141,6 +141,7 @@ static int make(struct cb_build *build, struct cb_vertex *vertex, const struct c
 		return r;
 	}
 	vertex->result = result;
+	cb_build_count(build, cb_snapshot_id(snapshot));
 	return 0;
 }
 

@@ -50,6 +50,10 @@ int cb_step_resolve(void *ctx, struct cb_base **bases, size_t n, struct cb_err *
 	return r;
 }
 
+/* Another process may remove a layer between its unpacking and our use of it; that it does so each time is no accident.
+ */
+#define PULLS_MAX 16
+
 /* ---- layers --------------------------------------------------------------------------------------------------- */
 
 struct pulling {
@@ -65,13 +69,36 @@ static void pull_progress(void *userdata, size_t layer, uint64_t bytes, uint64_t
 	cb_build_status(pulling->build, pulling->vertex, pulling->image->layers[layer].desc.digest.text, bytes, total);
 }
 
+/* Holds the unpacked layers for the rest of the build. 1 when one was removed meanwhile. */
+static int hold_layers(struct cb_build *build, const struct cb_chain *chain, struct cb_err **err)
+{
+	for (const struct cb_chain *at = chain; at; at = at->below) {
+		int fd, r = cb_snapfds_get(build->snapfds, at, &fd, err);
+
+		if (r != 0)
+			return r;
+	}
+	return 0;
+}
+
 int cb_step_image(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err)
 {
 	const struct cb_op_image *op = vertex->op;
 	struct pulling pulling = { build, vertex, op->base->image };
-	cleanup_strv struct cb_strv ids = { 0 };
+	int r = 1;
 
 	/* What the image is was known before: vertex->result is from the plan. */
-	return cb_pull_layers(
-		build->puller, op->base->image, 0, pull_progress, &pulling, build->scheduler.cancel, &ids, err);
+	for (int i = 0; r > 0 && i < PULLS_MAX; i++) {
+		cleanup_strv struct cb_strv ids = { 0 };
+
+		r = cb_pull_layers(
+			build->puller, op->base->image, 0, pull_progress, &pulling, build->scheduler.cancel, &ids, err);
+		if (r == 0)
+			r = hold_layers(build, op->base->chain, err);
+		for (size_t k = 0; r == 0 && k < ids.n; k++)
+			cb_build_count(build, ids.v[k]);
+	}
+	return r > 0 ? cb_err_set(
+			       err, CB_ERR_IO, "layers of %s are removed as soon as they are unpacked", op->base->name)
+		     : r;
 }

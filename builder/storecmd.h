@@ -5,6 +5,7 @@
 #define CB_BUILDER_STORECMD_H
 
 #include "base/buf.h"
+#include "base/cancel.h"
 #include "base/err.h"
 #include "layers/store.h"
 
@@ -17,6 +18,12 @@ int cb_storecmd_open(const char *root, struct cb_store **ret, struct cb_err **er
 struct cb_cancel *cb_storecmd_cancel(void);
 /** The exit status of a command that failed with @code: 128 and the signal's number when one came. */
 int cb_storecmd_fail(const struct cb_err *err);
+/** Parses --format text|json. CB_ERR_USAGE. */
+int cb_storecmd_format(const char *value, bool *ret_json, struct cb_err **err);
+/** Appends how long ago @then was: "3 days ago". */
+void cb_storecmd_age(struct cb_buf *out, int64_t now, int64_t then);
+/** Appends the first line of @text, fit for a terminal, at most @max columns. */
+void cb_storecmd_cut(struct cb_buf *out, const char *text, size_t max);
 /** Writes @text to standard output; an enum cb_exit. */
 int cb_storecmd_print(const struct cb_buf *text);
 

@@ -262,6 +262,10 @@ int cb_blob_writer_open(struct cb_store *store, struct cb_blob_writer **ret, str
 
 int cb_blob_writer_write(struct cb_blob_writer *writer, const void *data, size_t len, struct cb_err **err)
 {
+	int r = cb_store_reserve(writer->store, len, err);
+
+	if (r < 0)
+		return r;
 	if (cb_fd_write_all(writer->fd, data, len) < 0)
 		return cb_err_errno(err, errno, "write blob to the store %s", writer->store->path);
 	cb_hasher_add(writer->hasher, data, len);

@@ -58,7 +58,10 @@ int cb_snapshot_new(struct cb_store *store, struct cb_snapshot **ret, struct cb_
 	s->store = store;
 	s->dir = s->fs = s->work = -EBADF;
 	s->id = cb_store_unique_name(store);
-	r = make_dirs(s, err);
+	/* A store that is full already is told of before a step runs. */
+	r = cb_store_reserve(store, 1, err);
+	if (r == 0)
+		r = make_dirs(s, err);
 	if (r < 0)
 		return r;
 	*ret = CB_TAKE_PTR(s);
@@ -105,8 +108,8 @@ static int insert_row(struct cb_store *store, const char *id, const struct cb_sn
 {
 	CB_DB_SCOPE(store->db);
 	sqlite3_stmt *stmt = cb_db_prepare(store->db,
-		"INSERT INTO snapshots(id, kind, parent, diff_id, size, created, last_used, boot)"
-		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7)",
+		"INSERT INTO snapshots(id, kind, parent, diff_id, size, created, last_used, boot, disk, entries)"
+		" VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, ?8, ?9)",
 		err);
 
 	if (!stmt)
@@ -118,12 +121,37 @@ static int insert_row(struct cb_store *store, const char *id, const struct cb_sn
 	cb_db_bind_int(stmt, 5, (int64_t)info->size);
 	cb_db_bind_int(stmt, 6, cb_time_now().tv_sec);
 	cb_db_bind_text(stmt, 7, store->boot);
+	if (info->counted) {
+		cb_db_bind_int(stmt, 8, (int64_t)info->disk);
+		cb_db_bind_int(stmt, 9, (int64_t)info->entries);
+	}
 	return cb_db_run(store->db, stmt, err);
+}
+
+/* Under a quota it is counted before it becomes part of the store, otherwise when nobody waits. */
+static int count_new(struct cb_snapshot *s, struct cb_snapshot_info *info, struct cb_err **err)
+{
+	struct cb_disk_usage usage;
+	int r;
+
+	info->counted = false;
+	if (!s->store->quota)
+		return 0;
+	r = cb_disk_usage(s->store->tmpfd, s->id, &usage, err);
+	if (r == 0)
+		r = cb_store_reserve(s->store, usage.bytes, err);
+	if (r < 0)
+		return r;
+	info->counted = true;
+	info->disk = usage.bytes;
+	info->entries = usage.entries;
+	return 0;
 }
 
 int cb_snapshot_commit(struct cb_snapshot *s, const struct cb_snapshot_info *info, struct cb_err **err)
 {
 	struct cb_store *store = s->store;
+	struct cb_snapshot_info counted = *info;
 	int r;
 
 	if (s->work >= 0) {
@@ -133,9 +161,12 @@ int cb_snapshot_commit(struct cb_snapshot *s, const struct cb_snapshot_info *inf
 		if (r < 0)
 			return cb_err_wrap(err, r, "commit snapshot %s", s->id);
 	}
+	r = count_new(s, &counted, err);
+	if (r < 0)
+		return cb_err_wrap(err, r, "commit snapshot %s", s->id);
 	if (renameat(store->tmpfd, s->id, store->snapshots, s->id) < 0)
 		return cb_err_errno(err, errno, "commit snapshot %s", s->id);
-	r = insert_row(store, s->id, info, err);
+	r = insert_row(store, s->id, &counted, err);
 	if (r < 0) {
 		/* Back to where it is removed from; if even that fails the next open finds it without a row. */
 		(void)!renameat(store->snapshots, s->id, store->tmpfd, s->id);

@@ -88,11 +88,11 @@ static int open_subdir(struct cb_store *store, const char *name, int *ret_fd, st
 	return *ret_fd < 0 ? cb_err_errno(err, errno, "open %s in the store %s", name, store->path) : 0;
 }
 
-/* Beside the mutex between threads, a lock between processes: see blob.c. */
+/* The directory of blobs once more, to be locked: see blob.c. */
 static int open_gate(struct cb_store *store, struct cb_err **err)
 {
-	store->gate = openat(store->locks, ".blobs", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-	return store->gate < 0 ? cb_err_errno(err, errno, "open a lock of the store %s", store->path) : 0;
+	store->gate = openat(store->blobs, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return store->gate < 0 ? cb_err_errno(err, errno, "open the blobs of the store %s", store->path) : 0;
 }
 
 static int lock_root(struct cb_store *store, int *ret_fd, struct cb_err **err)
@@ -294,6 +294,7 @@ int cb_store_open(const char *path, enum cb_store_flavour flavour, struct cb_sto
 	store->flavour = flavour;
 	pthread_mutex_init(&store->touch_lock, NULL);
 	pthread_mutex_init(&store->gate_lock, NULL);
+	pthread_mutex_init(&store->quota_lock, NULL);
 	read_boot_id(store->boot);
 
 	/* Files with set-user-id bits lie in here: no one else may look in. */
@@ -345,6 +346,7 @@ struct cb_store *cb_store_free(struct cb_store *store)
 	cb_strv_done(&store->touched);
 	pthread_mutex_destroy(&store->touch_lock);
 	pthread_mutex_destroy(&store->gate_lock);
+	pthread_mutex_destroy(&store->quota_lock);
 	free(store->path);
 	free(store);
 	return NULL;

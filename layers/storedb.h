@@ -89,7 +89,9 @@ struct cb_store {
 	atomic_uint counter;
 	struct cb_db *db;
 	pthread_mutex_t touch_lock, gate_lock;
-	struct cb_strv touched; /* snapshot ids used since the last flush */
+	pthread_mutex_t quota_lock;
+	uint64_t quota, used, counted; /* gc.c: bytes; when @used was counted, 0: never */
+	struct cb_strv touched;        /* snapshot ids used since the last flush */
 };
 
 /** Writes @data as @name in the directory @dirfd by rename from this process's tmp. Not synced. */
@@ -97,7 +99,9 @@ int cb_store_write_file(
 	struct cb_store *store, int dirfd, const char *name, const void *data, size_t len, struct cb_err **err);
 /** True when the process @proc (CB_STORE_PROC_LEN bytes) has the store open now. */
 bool cb_store_proc_alive(struct cb_store *store, const char *proc);
-/** When the oldest process that has the store open now, but for this one, opened it; in the far future if none. */
+/** Before @bytes are added to the store: CB_ERR_NO_SPACE when its quota does not allow it, whatever is removed. gc.c */
+int cb_store_reserve(struct cb_store *store, uint64_t bytes, struct cb_err **err);
+/** When the oldest process that has the store open now opened it. */
 int cb_store_oldest(struct cb_store *store, struct timespec *ret, struct cb_err **err);
 /** Calls @fn with each name in the directory @name below @dirfd, dot files left out, until it returns non-zero. */
 int cb_store_each_name(int dirfd, const char *name, int (*fn)(void *ctx, const char *name, struct cb_err **err),

@@ -164,8 +164,7 @@ static int find_oldest(void *ctx, const char *name, struct cb_err **err)
 	struct stat st;
 
 	(void)err;
-	if (!cb_str_ends(name, ".lock") || !strncmp(name, oldest->store->proc, CB_STORE_PROC_LEN) ||
-		fstatat(oldest->store->tmpdir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
+	if (!cb_str_ends(name, ".lock") || fstatat(oldest->store->tmpdir, name, &st, AT_SYMLINK_NOFOLLOW) < 0 ||
 		!cb_store_proc_alive(oldest->store, name))
 		return 0;
 	if (st.st_mtim.tv_sec < ret->tv_sec || (st.st_mtim.tv_sec == ret->tv_sec && st.st_mtim.tv_nsec < ret->tv_nsec))

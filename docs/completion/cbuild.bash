@@ -21,6 +21,12 @@ _cbuild_options()
 		echo "-f --file --help" ;;
 	fsck)
 		echo "--quick --repair --root --help" ;;
+	du)
+		echo "--filter --format --root -v --verbose --help" ;;
+	prune)
+		echo "-a --all -n --dry-run --filter -f --force --keep-duration --keep-storage -q --quiet --root --help" ;;
+	policy)
+		echo "--gc --keep-duration --keep-storage --min-free --quota --root --help" ;;
 	esac
 }
 
@@ -32,7 +38,7 @@ _cbuild()
 	command=build
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
-		build | check | graph | run | parse | fmt | flatten | doctor | fsck | debug | version | help)
+		build | check | graph | run | parse | fmt | flatten | doctor | fsck | du | prune | policy | debug | version | help)
 			command=$word
 			break
 			;;
@@ -102,10 +108,10 @@ _cbuild()
 		return
 	fi
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W "build check graph run parse fmt flatten doctor fsck debug version help" -- "$cur"))
+		COMPREPLY=($(compgen -W "build check graph run parse fmt flatten doctor fsck du prune policy debug version help" -- "$cur"))
 	fi
 	case $command in
-	help) COMPREPLY=($(compgen -W "build check graph run parse fmt flatten doctor fsck debug version" -- "$cur")) ;;
+	help) COMPREPLY=($(compgen -W "build check graph run parse fmt flatten doctor fsck du prune policy debug version" -- "$cur")) ;;
 	debug) COMPREPLY=($(compgen -W "words" -- "$cur")) ;;
 	build | graph | flatten) COMPREPLY+=($(compgen -d -- "$cur")) ;;
 	check | parse | fmt) COMPREPLY=($(compgen -f -- "$cur")) ;;

@@ -1,7 +1,7 @@
 # fish completion for cbuild
 
-set -l commands build check graph run parse fmt flatten doctor fsck debug version help
-set -l building "not __fish_seen_subcommand_from run parse fmt flatten doctor fsck debug version help"
+set -l commands build check graph run parse fmt flatten doctor fsck du prune policy debug version help
+set -l building "not __fish_seen_subcommand_from run parse fmt flatten doctor fsck du prune policy debug version help"
 
 complete -c cbuild -f
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a build -d 'build an image (the default command)'
@@ -13,6 +13,9 @@ complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a fmt -d 'giv
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a flatten -d 'print the equivalent Dockerfile in one file'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a doctor -d 'tell what this host allows, and how to get more'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a fsck -d 'check the store, and mend it with --repair'
+complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a du -d 'show what the store holds'
+complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a prune -d 'remove what no image and no build needs'
+complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a policy -d 'show or set what the store keeps by itself'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a debug -d 'answer requests for expansion on standard input'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a version -d 'print the version'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a help -d 'explain cbuild or one command'
@@ -21,7 +24,7 @@ complete -c cbuild -n "__fish_seen_subcommand_from parse" -F
 complete -c cbuild -n "__fish_seen_subcommand_from fmt" -F
 complete -c cbuild -n "__fish_seen_subcommand_from flatten" -a "(__fish_complete_directories)"
 complete -c cbuild -n "__fish_seen_subcommand_from debug" -a words
-complete -c cbuild -n "__fish_seen_subcommand_from help" -a "build check graph run parse fmt flatten doctor fsck debug version"
+complete -c cbuild -n "__fish_seen_subcommand_from help" -a "build check graph run parse fmt flatten doctor fsck du prune policy debug version"
 complete -c cbuild -s h -l help -d 'print this help'
 complete -c cbuild -n $building -l add-host -x -d 'add a line to /etc/hosts of RUN steps'
 complete -c cbuild -n $building -l allow -x -a "network.host security.insecure" -d 'grant what a Buildfile may ask for: network.host, security.insecure'
@@ -92,3 +95,21 @@ complete -c cbuild -n "__fish_seen_subcommand_from doctor" -l root -x -a "(__fis
 complete -c cbuild -n "__fish_seen_subcommand_from fsck" -l quick -d 'do not read the content of blobs and snapshots'
 complete -c cbuild -n "__fish_seen_subcommand_from fsck" -l repair -d 'mend what can be mended, drop what is of no use any more'
 complete -c cbuild -n "__fish_seen_subcommand_from fsck" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from du" -l filter -x -d 'only what this holds for'
+complete -c cbuild -n "__fish_seen_subcommand_from du" -l format -x -a "text json" -d 'text or json'
+complete -c cbuild -n "__fish_seen_subcommand_from du" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from du" -s v -l verbose -d 'all that is known of each item'
+complete -c cbuild -n "__fish_seen_subcommand_from prune" -s a -l all -d 'the cached steps of named images too; the images themselves stay'
+complete -c cbuild -n "__fish_seen_subcommand_from prune" -s n -l dry-run -d 'only say what would go'
+complete -c cbuild -n "__fish_seen_subcommand_from prune" -l filter -x -d 'only what this holds for'
+complete -c cbuild -n "__fish_seen_subcommand_from prune" -s f -l force -d 'without effect: prune never asks'
+complete -c cbuild -n "__fish_seen_subcommand_from prune" -l keep-duration -x -d 'keep what was used within TIME (48h, 30d)'
+complete -c cbuild -n "__fish_seen_subcommand_from prune" -l keep-storage -x -d 'remove what was not used for longest until the store is no larger'
+complete -c cbuild -n "__fish_seen_subcommand_from prune" -s q -l quiet -d 'print the sum only'
+complete -c cbuild -n "__fish_seen_subcommand_from prune" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from policy" -l gc -x -a "on off default" -d 'whether builds remove what is too much at their end'
+complete -c cbuild -n "__fish_seen_subcommand_from policy" -l keep-duration -x -d 'remove what was not used for TIME (30d; none; default)'
+complete -c cbuild -n "__fish_seen_subcommand_from policy" -l keep-storage -x -d 'remove the oldest beyond SIZE (50g, 30%, none, default)'
+complete -c cbuild -n "__fish_seen_subcommand_from policy" -l min-free -x -d 'remove the oldest until the disk has SIZE free'
+complete -c cbuild -n "__fish_seen_subcommand_from policy" -l quota -x -d 'let no build make the store larger than SIZE'
+complete -c cbuild -n "__fish_seen_subcommand_from policy" -l root -x -a "(__fish_complete_directories)" -d 'the store'

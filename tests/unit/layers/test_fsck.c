@@ -360,6 +360,7 @@ static void blobs_in_use_stay(void **state)
 	usleep(30000); /* the clock of file systems is coarse */
 	pid = start_user(fx, &digests[0], &go, &ready);
 	assert_int_equal(read(ready, &c, 1), 1);
+	usleep(30000);
 	reopen(fx);
 	assert_ok(cb_blob_sweep(fx->store, digests, 2, gone, &err));
 	assert_false(gone[0]);
