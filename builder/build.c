@@ -7,6 +7,7 @@
 #include "builder/check_source.h"
 #include "builder/include.h"
 #include "builder/report.h"
+#include "layers/tree.h"
 
 /*
  * Builds that took at least this long are made durable at their end, beside the export. What is lost with a reboot
@@ -81,45 +82,84 @@ static int fetch_now(void *ctx, struct cb_context *context, struct cb_err **err)
 	return r;
 }
 
+/* -f URL: as ADD would fetch it. */
+static int read_url(struct cb_build *build, struct cb_err **err)
+{
+	const char *url = build->settings->file;
+	struct cb_remote_source source = { .text = url };
+	struct cb_context *context;
+	int r = cb_contexts_add_remote(build->contexts, &source, &context, err);
+
+	if (r == 0)
+		r = fetch_now(build, context, err);
+	if (r == 0)
+		r = cb_tree_read_file(context->tree, context->file_name, CB_BUILDFILE_MAX, &build->file.data, err);
+	if (r != 0)
+		return r < 0 ? r : cb_err_set(err, CB_ERR_INTERNAL, "%s is gone", context->file_name);
+	build->file.shown = cb_xstrdup(context->shown);
+	return 0;
+}
+
 /* Of a context that has to be fetched the Buildfile is read there, otherwise from the disk. */
 static int read_buildfile(struct cb_build *build, struct cb_err **err)
 {
 	struct cb_context *context = build->contexts->main;
-	int r;
+	const char *inside = NULL;
+	int r = 0;
 
-	if (context->remote == CB_REMOTE_NONE) {
+	if (context->remote != CB_REMOTE_NONE)
+		r = fetch_now(build, context, err);
+	if (r < 0)
+		return r;
+	if (cb_context_file_is_url(build->settings)) {
+		r = read_url(build, err);
+	} else if (context->remote == CB_REMOTE_NONE) {
 		r = cb_context_read_file(build->settings, &build->file, err);
 		if (r == 0 && build->file.path)
 			cb_contexts_note_file(build->contexts, build->file.path);
-		return r;
+	} else {
+		r = cb_context_read_remote_file(build->settings, context, &build->file, err);
+		inside = build->file.shown;
 	}
-	r = fetch_now(build, context, err);
-	return r < 0 ? r : cb_context_read_remote_file(build->settings, context, &build->file, err);
+	if (r < 0)
+		return r;
+	build->includes = context->remote == CB_REMOTE_NONE
+				  ? cb_includes_new(build->settings->context, build->file.path)
+				  : cb_includes_new_at(context->dirfd, inside);
+	return 0;
 }
 
-int cb_build_plan(struct cb_build *build, struct cb_err **err)
+int cb_build_read(struct cb_build *build, struct cb_err **err)
 {
-	struct cb_plan_options options = {
-		.settings = build->settings, .contexts = build->contexts, .resolve = cb_step_resolve, .fetch = fetch_now
-	};
 	cleanup_free char *name = NULL;
 	uint32_t id;
 	int r = read_buildfile(build, err);
 
 	if (r < 0)
 		return r;
-	options.ctx = build;
 	name = cb_xasprintf("[internal] load build definition from %s", build->file.shown);
 	id = cb_build_show(build, name);
 	cb_progress_started(build->progress, id);
-	build->includes = cb_includes_new(build->settings->context, build->file.path);
 	r = cb_parse_files(cb_buf_str(&build->file.data), build->file.data.len, cb_includes_reader(build->includes),
 		&build->parsed, err);
-	if (r < 0) {
+	if (r < 0)
 		cb_progress_error(build->progress, id, err && *err ? cb_err_msg(*err) : "");
+	else
+		cb_progress_done(build->progress, id);
+	return r;
+}
+
+int cb_build_plan(struct cb_build *build, struct cb_err **err)
+{
+	struct cb_plan_options options = { .settings = build->settings,
+		.contexts = build->contexts,
+		.resolve = cb_step_resolve,
+		.fetch = fetch_now,
+		.ctx = build };
+	int r = cb_build_read(build, err);
+
+	if (r < 0)
 		return r;
-	}
-	cb_progress_done(build->progress, id);
 	options.file = build->parsed;
 	r = platforms(build->settings, &options, err);
 	if (r == 0)

@@ -58,6 +58,7 @@ struct cb_build {
 	struct cb_epoch epoch;    /* SOURCE_DATE_EPOCH of the plan, for steps */
 	struct cb_epoch made;     /* the time of the image and of exported files */
 	enum cb_layer_times layer_times;
+	bool offline; /* registries are not asked for base images */
 	int signal_fd;
 	int signal;              /* that was received, or 0 */
 	uint64_t deadline;       /* of the build on the monotonic clock, or 0 */
@@ -72,9 +73,13 @@ struct timespec cb_build_time(const struct cb_build *build);
 
 /** Opens what every build needs. cb_runtime_enter was called. On failure everything is closed again. */
 int cb_build_open(const struct cb_settings *settings, struct cb_build **ret, struct cb_err **err);
+/** The same for what only reads: contexts, the Buildfile, configs of base images. It shows nothing and runs nothing. */
+int cb_build_open_reading(const struct cb_settings *settings, struct cb_build **ret, struct cb_err **err);
 struct cb_build *cb_build_close(struct cb_build *build);
 CB_DEFINE_CLEANUP(struct cb_build *, cb_build_close)
 
+/** Reads and parses; cb_build_plan does it itself. */
+int cb_build_read(struct cb_build *build, struct cb_err **err);
 /** Reads, parses and plans. */
 int cb_build_plan(struct cb_build *build, struct cb_err **err);
 /** Runs the steps that the target needs for @needs (enum cb_output_need). */

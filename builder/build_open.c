@@ -90,10 +90,12 @@ static void start_pools(struct cb_build *build)
 	s->pools[CB_LANE_NET] = cb_pool_new("net", 8);
 }
 
-static int build_open(struct cb_build *build, struct cb_err **err)
+static int build_open(struct cb_build *build, bool runs, struct cb_err **err)
 {
 	const struct cb_settings *settings = build->settings;
-	enum cb_progress_mode mode = settings->quiet ? CB_PROGRESS_QUIET : settings->progress;
+	enum cb_progress_mode mode = !runs             ? CB_PROGRESS_NONE
+				     : settings->quiet ? CB_PROGRESS_QUIET
+						       : settings->progress;
 	unsigned char random[16];
 	int r;
 
@@ -106,7 +108,7 @@ static int build_open(struct cb_build *build, struct cb_err **err)
 	r = cb_policy_of(build->store, &build->policy, err);
 	if (r == 0)
 		cb_store_set_quota(build->store, build->policy.quota);
-	if (r == 0)
+	if (r == 0 && runs)
 		r = open_runtime(build, err);
 	if (r == 0)
 		r = catch_signals(build, err);
@@ -124,7 +126,7 @@ static int build_open(struct cb_build *build, struct cb_err **err)
 	return open_registry(build, err);
 }
 
-int cb_build_open(const struct cb_settings *settings, struct cb_build **ret, struct cb_err **err)
+static int open_for(const struct cb_settings *settings, bool runs, struct cb_build **ret, struct cb_err **err)
 {
 	CB_CLEANUP(cb_build_close) struct cb_build *build = cb_new0(struct cb_build);
 	int r;
@@ -136,11 +138,21 @@ int cb_build_open(const struct cb_settings *settings, struct cb_build **ret, str
 	build->scheduler = (struct cb_scheduler){
 		.ops = &cb_build_ops, .ctx = build, .queue = cb_queue_new(), .cancel = cb_cancel_new(), .signal_fd = -1
 	};
-	r = build_open(build, err);
+	r = build_open(build, runs, err);
 	if (r < 0)
 		return r;
 	*ret = CB_TAKE_PTR(build);
 	return 0;
+}
+
+int cb_build_open(const struct cb_settings *settings, struct cb_build **ret, struct cb_err **err)
+{
+	return open_for(settings, true, ret, err);
+}
+
+int cb_build_open_reading(const struct cb_settings *settings, struct cb_build **ret, struct cb_err **err)
+{
+	return open_for(settings, false, ret, err);
 }
 
 static void free_plan(struct cb_build *build)

@@ -124,7 +124,7 @@ static void print_github(const struct cb_findings *findings, const struct cb_rep
 		cb_buf_addf(
 			out, ",line=%u,endLine=%u,title=%s::", finding->line, finding->end_line, finding->rule->name);
 		add_escaped(out, message, false);
-		cb_buf_addc(out, '\n');
+		cb_buf_addf(out, " (%s)\n", finding->rule->page);
 	}
 }
 

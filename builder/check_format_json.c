@@ -75,6 +75,7 @@ void cb_check_print_json(const struct cb_findings *findings, const struct cb_rep
 		put(obj, "description", json_string(finding->rule->summary));
 		if (finding->rule->url)
 			put(obj, "url", json_string(finding->rule->url));
+		put(obj, "page", json_string(finding->rule->page));
 		put(obj, "detail", text(finding->msg));
 		put(obj, "severity", json_string(cb_severity_name(finding->rule->severity)));
 		put(obj, "location", location(finding, src));
@@ -124,6 +125,7 @@ static json_t *driver(void)
 		put(entry, "shortDescription", message(rule->summary));
 		if (rule->url && cb_str_starts(rule->url, "https://"))
 			put(entry, "helpUri", json_string(rule->url));
+		put(entry, "help", message(rule->page));
 		put(config, "level", json_string(level(rule->severity)));
 		put(entry, "defaultConfiguration", config);
 		json_array_append_new(rules, entry);
@@ -205,6 +207,15 @@ static json_t *fingerprint(const struct cb_finding *finding, const struct cb_rep
 	return json_string(digest.text + strlen("sha256:"));
 }
 
+static json_t *content(const struct cb_rule *rule)
+{
+	cleanup_free char *body = cb_xasprintf("%s See %s.", rule->summary, rule->page);
+	json_t *obj = json_object();
+
+	put(obj, "body", json_string(body));
+	return obj;
+}
+
 void cb_check_print_gitlab(const struct cb_findings *findings, const struct cb_report_source *src, struct cb_buf *out)
 {
 	static const char *const severities[] = { "major", "minor", "info", "info" };
@@ -221,6 +232,7 @@ void cb_check_print_gitlab(const struct cb_findings *findings, const struct cb_r
 		put(where, "lines", lines);
 		put(obj, "description", text(finding->msg));
 		put(obj, "check_name", json_string(finding->rule->name));
+		put(obj, "content", content(finding->rule));
 		put(obj, "fingerprint", fingerprint(finding, src, seen));
 		put(obj, "severity", json_string(severities[finding->rule->severity]));
 		put(obj, "location", where);

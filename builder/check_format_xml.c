@@ -40,6 +40,7 @@ void cb_check_print_checkstyle(
 	cb_buf_adds(out, ">\n");
 	for (size_t i = 0; i < findings->n; i++) {
 		const struct cb_finding *finding = &findings->v[i];
+		cleanup_free char *message = NULL;
 
 		/* Findings of one file stand together. */
 		if (strcmp(cb_check_file(finding, src), file) != 0) {
@@ -50,7 +51,8 @@ void cb_check_print_checkstyle(
 		}
 		cb_buf_addf(out, "    <error line=\"%u\" column=\"%u\" severity=\"%s\"", finding->line, finding->col,
 			severities[finding->rule->severity]);
-		add_attribute(out, "message", finding->msg);
+		message = cb_xasprintf("%s (%s)", finding->msg, finding->rule->page);
+		add_attribute(out, "message", message);
 		cb_buf_addf(out, " source=\"cbuild.%s\"/>\n", finding->rule->name);
 	}
 	cb_buf_adds(out, "  </file>\n</checkstyle>\n");
@@ -71,6 +73,7 @@ void cb_check_print_junit(const struct cb_findings *findings, const struct cb_re
 		add_attribute(out, "message", finding->msg);
 		cb_buf_addf(out, " type=\"%s\">", cb_severity_name(finding->rule->severity));
 		add_escaped(out, finding->rule->summary);
+		cb_buf_addf(out, " See %s.", finding->rule->page);
 		cb_buf_adds(out, "</failure>\n    </testcase>\n");
 	}
 	if (!findings->n) {

@@ -1,12 +1,32 @@
 #include "builder/check_source.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "base/fd.h"
+#include "builder/check_bases.h"
 #include "builder/check_report.h"
 #include "layers/pull.h"
 #include "layers/ref.h"
+
+struct known_base {
+	unsigned int stage;
+	char *name;
+	const struct cb_image *image;
+	struct cb_platform wanted;
+};
+
+/* A run of the rules. */
+struct run {
+	const struct cb_check_source *source;
+	struct known_base *bases; /* of stages, as the rules asked for them */
+	size_t n_bases, cap_bases;
+	struct cb_check_options options;
+	char target[CB_PLATFORM_TEXT_MAX], build[CB_PLATFORM_TEXT_MAX];
+	struct cb_strv patterns;
+	struct cb_ignore *ignore;
+};
 
 /* ---- what the rules ask --------------------------------------------------------------------------------------- */
 
@@ -30,36 +50,53 @@ static bool split_platform(const char *text, char **ret_os, char **ret_arch)
 
 static bool is_context(void *arg, const char *name)
 {
-	const struct cb_check_source *source = arg;
+	const struct cb_check_source *source = ((const struct run *)arg)->source;
 
 	return source->contexts && cb_contexts_find(source->contexts, name, &source->target);
 }
 
-static bool base(void *arg, unsigned int index, struct cb_check_base *ret)
+/* The image behind FROM @name, which may be a named context; NULL: none, or not known. */
+static const struct cb_image *look_up(
+	const struct cb_check_source *source, const char *name, const struct cb_platform *platform)
 {
-	const struct cb_check_source *source = arg;
-	const struct cb_base *found = source->plan ? cb_plan_base(source->plan, index) : NULL;
+	const struct cb_named_context *named =
+		source->contexts ? cb_contexts_find(source->contexts, name, platform) : NULL;
 
-	if (!found || !found->image)
+	if (!source->bases || (named && named->kind != CB_CONTEXT_IMAGE))
+		return NULL;
+	return cb_check_bases_get(source->bases, named ? named->image : name, platform);
+}
+
+static bool base(void *arg, unsigned int index, const char *name, const char *platform, struct cb_check_base *ret)
+{
+	struct run *run = arg;
+	const struct cb_check_source *source = run->source;
+	const struct cb_base *planned = source->plan ? cb_plan_base(source->plan, index) : NULL;
+	struct cb_platform wanted = source->target;
+	const struct cb_image *image;
+
+	if (platform && cb_platform_parse(platform, &wanted, NULL) < 0)
 		return false;
-	ret->env = &found->image->config->env;
-	ret->has_shell = found->image->config->shell.n > 0;
+	image = planned ? planned->image : look_up(source, name, &wanted);
+	if (!image)
+		return false;
+	CB_GROW(run->bases, run->cap_bases, run->n_bases + 1);
+	run->bases[run->n_bases++] = (struct known_base){ index, cb_xstrdup(planned ? planned->name : name), image,
+		planned ? planned->platform : wanted };
+	ret->env = &image->config->env;
+	ret->has_shell = image->config->shell.n > 0;
 	return true;
 }
 
 /* ---- running -------------------------------------------------------------------------------------------------- */
 
-struct run {
-	struct cb_check_options options;
-	char target[CB_PLATFORM_TEXT_MAX], build[CB_PLATFORM_TEXT_MAX];
-	struct cb_strv patterns;
-	struct cb_ignore *ignore;
-};
-
 static void run_done(struct run *run)
 {
 	cb_strv_done(&run->patterns);
 	cb_ignore_free(run->ignore);
+	for (size_t i = 0; i < run->n_bases; i++)
+		free(run->bases[i].name);
+	free(run->bases);
 }
 
 /* The file beside the Buildfile replaces that of the context. A broken one is the build's error, not a finding. */
@@ -94,6 +131,7 @@ static int run_init(struct run *run, const struct cb_check_source *source, struc
 	const struct cb_stage *last = &source->file->stages[source->file->n_stages - 1];
 	struct cb_platform host;
 
+	run->source = source;
 	cb_platform_host(&host);
 	cb_platform_format(&host, run->build);
 	cb_platform_format(&source->target, run->target);
@@ -102,37 +140,32 @@ static int run_init(struct run *run, const struct cb_check_source *source, struc
 		.platforms = { run->target, run->build, last->name ? last->name : "default" },
 		.target = settings->target,
 		.own = source->own,
+		.portable = source->portable,
 		.is_reference = is_reference,
 		.split_platform = split_platform,
 		.is_context = is_context,
 		.base = base,
-		.arg = (void *)source,
+		.arg = run,
 	};
 	if (settings->target)
 		run->options.platforms.stage = settings->target;
 	return read_ignore(run, settings, err);
 }
 
-static void note_platforms(const struct cb_check_source *source, struct cb_findings *ret)
+static void note_platform(const struct cb_check_source *source, const struct known_base *base, struct cb_findings *ret)
 {
-	for (unsigned int i = 0; source->plan && i < source->file->n_stages; i++) {
-		const struct cb_base *found = cb_plan_base(source->plan, i);
-		char want[CB_PLATFORM_TEXT_MAX], have[CB_PLATFORM_TEXT_MAX];
-		const struct cb_platform *platform;
-		cleanup_free char *text = NULL;
+	const struct cb_platform *platform = &base->image->config->platform;
+	char want[CB_PLATFORM_TEXT_MAX], have[CB_PLATFORM_TEXT_MAX];
+	cleanup_free char *text = NULL;
 
-		if (!found || !found->image)
-			continue;
-		platform = &found->image->config->platform;
-		if (cb_str_eq(platform->os, found->platform.os) && cb_str_eq(platform->arch, found->platform.arch))
-			continue;
-		cb_platform_format(&found->platform, want);
-		cb_platform_format(platform, have);
-		text = cb_xasprintf("Base image %s was pulled with platform \"%s\", expected \"%s\" for current build",
-			found->name, have, want);
-		cb_check_note(source->file, &source->settings->build_args, CB_RULE_INVALID_BASE_IMAGE_PLATFORM,
-			source->file->stages[i].from->node, text, ret);
-	}
+	if (cb_str_eq(platform->os, base->wanted.os) && cb_str_eq(platform->arch, base->wanted.arch))
+		return;
+	cb_platform_format(&base->wanted, want);
+	cb_platform_format(platform, have);
+	text = cb_xasprintf("Base image %s was pulled with platform \"%s\", expected \"%s\" for current build",
+		base->name, have, want);
+	cb_check_note(source->file, &source->settings->build_args, CB_RULE_INVALID_BASE_IMAGE_PLATFORM,
+		source->file->stages[base->stage].from->node, text, ret);
 }
 
 int cb_check_run(const struct cb_check_source *source, struct cb_findings *ret, struct cb_err **err)
@@ -140,11 +173,10 @@ int cb_check_run(const struct cb_check_source *source, struct cb_findings *ret, 
 	__attribute__((cleanup(run_done))) struct run run = { 0 };
 	int r = run_init(&run, source, err);
 
-	if (r < 0)
-		return r;
-	r = cb_check(source->file, &run.options, ret, err);
 	if (r == 0)
-		note_platforms(source, ret);
+		r = cb_check(source->file, &run.options, ret, err);
+	for (size_t i = 0; r == 0 && i < run.n_bases; i++)
+		note_platform(source, &run.bases[i], ret);
 	return r;
 }
 

@@ -12,9 +12,11 @@ struct cb_check_source {
 	const struct cb_settings *settings;
 	const struct cb_contexts *contexts; /* NULL: no named ones */
 	const struct cb_buildfile *file;
-	const struct cb_plan *plan; /* knows base images; NULL: they are not known */
+	const struct cb_plan *plan;   /* knows base images */
+	struct cb_check_bases *bases; /* looks them up; both NULL: they are not known */
 	struct cb_platform target;
-	bool own; /* rules of our own too */
+	bool own;      /* rules of our own too, but for ... */
+	bool portable; /* ... NotPortable */
 };
 
 /**

@@ -9,16 +9,17 @@
 #include "base/atomic.h"
 #include "base/fd.h"
 #include "base/path.h"
+#include "builder/check_bases.h"
 #include "builder/check_report.h"
 #include "builder/check_source.h"
 #include "builder/command.h"
 #include "builder/help.h"
-#include "builder/include.h"
+#include "builder/reading.h"
 #include "builder/report.h"
 #include "builder/settings.h"
 #include "parser/fix.h"
 
-enum { CHECK_FORMAT = CB_SETTINGS_EXTRA_ID, CHECK_FAIL_ON, CHECK_FIX, CHECK_STANDARD };
+enum { CHECK_FORMAT = CB_SETTINGS_EXTRA_ID, CHECK_FAIL_ON, CHECK_FIX, CHECK_PORTABLE, CHECK_STANDARD };
 
 const struct cb_opt cb_check_options_table[] = {
 	{ "fail-on", 0, CB_OPT_VALUE, CHECK_FAIL_ON, "SEVERITY", "exit with 1 for findings of this severity or worse",
@@ -26,31 +27,28 @@ const struct cb_opt cb_check_options_table[] = {
 	{ "fix", 0, CB_OPT_FLAG, CHECK_FIX, NULL, "mend in the file what can be mended mechanically", NULL },
 	{ "format", 0, CB_OPT_VALUE, CHECK_FORMAT, "FORMAT", "tty, json, sarif, github, gitlab, checkstyle or junit",
 		"tty|json|sarif|github|gitlab|checkstyle|junit" },
+	{ "portable", 0, CB_OPT_FLAG, CHECK_PORTABLE, NULL, "warn about what docker build does not understand", NULL },
 	{ "standard", 0, CB_OPT_FLAG, CHECK_STANDARD, NULL, "only the rules that BuildKit has too", NULL },
 	{ 0 },
 };
 
 struct request {
 	enum cb_check_format format;
-	bool own, fix, never;
+	bool own, portable, fix, never;
+	bool ask; /* registries for base images */
 	enum cb_severity fail_on;
 };
 
 /* Everything that is open while a file is checked. */
 struct work {
-	struct cb_context_file file;
-	struct cb_includes *includes;
-	struct cb_contexts *contexts;
-	struct cb_buildfile *parsed;
-	struct cb_report_source source;
+	struct cb_reading reading;
+	struct cb_check_bases *bases;
 };
 
 static void work_done(struct work *work)
 {
-	cb_buildfile_free(work->parsed);
-	cb_includes_free(work->includes);
-	cb_contexts_free(work->contexts);
-	cb_context_file_done(&work->file);
+	cb_check_bases_free(work->bases);
+	cb_reading_done(&work->reading);
 }
 
 static int write_out(struct cb_buf *out, struct cb_err **err)
@@ -60,24 +58,13 @@ static int write_out(struct cb_buf *out, struct cb_err **err)
 	return 0;
 }
 
-static int parse(struct work *work, const struct cb_settings *settings, struct cb_err **err)
-{
-	int r;
-
-	work->source = (struct cb_report_source){
-		.name = work->file.shown, .data = work->file.data.data, .len = work->file.data.len
-	};
-	work->includes = cb_includes_new(settings->context, work->file.path);
-	r = cb_parse_files(cb_buf_str(&work->file.data), work->file.data.len, cb_includes_reader(work->includes),
-		&work->parsed, err);
-	cb_includes_report(work->includes, &work->source);
-	return r;
-}
-
 static int source_of(
 	const struct work *work, const struct cb_settings *settings, struct cb_check_source *ret, struct cb_err **err)
 {
-	*ret = (struct cb_check_source){ .settings = settings, .contexts = work->contexts, .file = work->parsed };
+	*ret = (struct cb_check_source){ .settings = settings,
+		.contexts = work->reading.contexts,
+		.file = work->reading.parsed,
+		.bases = work->bases };
 	cb_platform_host(&ret->target);
 	if (settings->platforms.n)
 		return cb_platform_parse(settings->platforms.v[0], &ret->target, err);
@@ -106,33 +93,31 @@ static int fix(struct work *work, const struct cb_settings *settings, struct cb_
 	size_t n = 0;
 	int r;
 
-	if (!work->file.path)
-		return cb_err_set(err, CB_ERR_USAGE, "--fix needs a file, not standard input");
+	if (!work->reading.file.path)
+		return cb_err_set(err, CB_ERR_USAGE, "--fix needs a file of this machine");
 	r = source_of(work, settings, &source, err);
 	if (r == 0)
 		r = cb_check_run(&source, &findings, err);
 	if (r == 0)
-		r = cb_fix(work->file.data.data ? work->file.data.data : "", work->file.data.len, work->parsed,
-			&findings, &fixed, &n, err);
+		r = cb_fix(work->reading.file.data.data ? work->reading.file.data.data : "",
+			work->reading.file.data.len, work->reading.parsed, &findings, &fixed, &n, err);
 	if (r < 0 || !n)
 		return r;
 	/* What a symbolic link points to is replaced, not the link. */
-	real = realpath(work->file.path, NULL);
+	real = realpath(work->reading.file.path, NULL);
 	if (!real || stat(real, &st) < 0)
-		return cb_err_errno(err, errno, "%s", work->file.path);
+		return cb_err_errno(err, errno, "%s", work->reading.file.path);
 	r = cb_atomic_write(AT_FDCWD, real, fixed.data, fixed.len, st.st_mode & 07777, err);
 	if (r < 0)
 		return r;
 	/* The new file is the caller's, with the caller's umask: as far as possible it becomes what the old one was. */
 	if (chown(real, st.st_uid, st.st_gid) < 0 || chmod(real, st.st_mode & 07777) < 0)
-		fprintf(stderr, "%s: owner or mode could not be kept\n", work->file.shown);
-	fprintf(stderr, "%s: %zu %s fixed\n", work->file.shown, n, n == 1 ? "finding" : "findings");
-	work->parsed = cb_buildfile_free(work->parsed);
-	work->includes = cb_includes_free(work->includes);
-	cb_buf_done(&work->file.data);
-	work->file.data = fixed;
+		fprintf(stderr, "%s: owner or mode could not be kept\n", work->reading.file.shown);
+	fprintf(stderr, "%s: %zu %s fixed\n", work->reading.file.shown, n, n == 1 ? "finding" : "findings");
+	cb_buf_done(&work->reading.file.data);
+	work->reading.file.data = fixed;
 	fixed = (struct cb_buf){ 0 };
-	return parse(work, settings, err);
+	return cb_reading_parse(&work->reading, settings, err);
 }
 
 /* ---- the answers ---------------------------------------------------------------------------------------------- */
@@ -151,8 +136,9 @@ static int answer_check(
 	if (r < 0)
 		return r;
 	source.own = request->own;
+	source.portable = request->portable;
 	r = cb_check_run(&source, &findings, err);
-	cb_check_print(request->format, &findings, &work->source, &out);
+	cb_check_print(request->format, &findings, &work->reading.source, &out);
 	printed = write_out(&out, r < 0 ? NULL : err);
 	if (r < 0 || printed < 0)
 		return r < 0 ? r : printed;
@@ -163,7 +149,7 @@ static int answer_outline(struct work *work, const struct cb_settings *settings,
 {
 	cleanup_outline struct cb_outline outline = { 0 };
 	cleanup_buf struct cb_buf out = { 0 };
-	const struct cb_stage *target = &work->parsed->stages[work->parsed->n_stages - 1];
+	const struct cb_stage *target = &work->reading.parsed->stages[work->reading.parsed->n_stages - 1];
 	struct cb_check_source source;
 	int r = source_of(work, settings, &source, err);
 
@@ -172,7 +158,7 @@ static int answer_outline(struct work *work, const struct cb_settings *settings,
 	if (r < 0)
 		return r;
 	if (settings->target)
-		target = cb_buildfile_stage(work->parsed, settings->target);
+		target = cb_buildfile_stage(work->reading.parsed, settings->target);
 	cb_check_print_outline(&outline, target, settings->call_json, &out);
 	return write_out(&out, err);
 }
@@ -181,7 +167,7 @@ static int answer_targets(struct work *work, const struct cb_settings *settings,
 {
 	cleanup_buf struct cb_buf out = { 0 };
 
-	cb_check_print_targets(work->parsed, settings->call_json, &out);
+	cb_check_print_targets(work->reading.parsed, settings->call_json, &out);
 	return write_out(&out, err);
 }
 
@@ -189,24 +175,16 @@ static int answer(const struct cb_settings *settings, const struct request *requ
 {
 	__attribute__((cleanup(work_done))) struct work work = { 0 };
 	cleanup_err struct cb_err *err = NULL;
-	int r = cb_context_read_file(settings, &work.file, &err);
+	int r = cb_reading_open(settings, &work.reading, &err);
 
-	if (r == 0)
-		r = cb_contexts_new(settings, &work.contexts, &err);
-	if (r < 0)
-		return cb_report_fail(err, NULL, NULL);
-	r = parse(&work, settings, &err);
+	work.bases = cb_check_bases_new(settings, request->ask, work.reading.build);
 	if (r == 0 && settings->call == CB_CALL_OUTLINE)
 		r = answer_outline(&work, settings, &err);
 	else if (r == 0 && settings->call == CB_CALL_TARGETS)
 		r = answer_targets(&work, settings, &err);
 	else if (r == 0)
 		r = answer_check(&work, settings, request, &err);
-	if (r >= 0)
-		return r;
-	if (work.parsed)
-		cb_buildfile_localise(work.parsed, err);
-	return cb_report_fail(err, &work.source, NULL);
+	return r < 0 ? cb_reading_fail(&work.reading, err) : r;
 }
 
 int cb_check_call(const struct cb_settings *settings)
@@ -214,6 +192,7 @@ int cb_check_call(const struct cb_settings *settings)
 	struct request request = { .format = settings->call_json ? CB_CHECK_JSON : CB_CHECK_TTY };
 
 	request.fail_on = CB_SEVERITY_STYLE;
+	request.ask = settings->call == CB_CALL_CHECK;
 	return answer(settings, &request);
 }
 
@@ -236,6 +215,9 @@ static int set(void *arg, int id, const char *value, struct cb_err **err)
 		return 0;
 	case CHECK_FIX:
 		request->fix = cb_opt_bool(value);
+		return 0;
+	case CHECK_PORTABLE:
+		request->portable = cb_opt_bool(value);
 		return 0;
 	default:
 		request->own = !cb_opt_bool(value);
@@ -275,6 +257,7 @@ int cb_cmd_check(int argc, char **argv)
 		return cb_help_command("check");
 	if (settings.call_json)
 		request.format = CB_CHECK_JSON;
+	request.ask = settings.pull;
 	take_file(&settings);
 	return answer(&settings, &request);
 }

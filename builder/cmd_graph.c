@@ -6,8 +6,8 @@
 #include "base/fd.h"
 #include "builder/command.h"
 #include "builder/help.h"
-#include "builder/include.h"
 #include "builder/plan.h"
+#include "builder/reading.h"
 #include "builder/report.h"
 #include "builder/settings.h"
 
@@ -41,38 +41,21 @@ static int make_plan(const struct cb_settings *settings, const struct cb_buildfi
 	options.target = options.build;
 	if (settings->platforms.n)
 		r = cb_platform_parse(settings->platforms.v[0], &options.target, err);
-	if (r == 0)
-		r = cb_plan_new(&options, ret, err);
-	if (r < 0 && err && *err)
-		cb_buildfile_localise(file, *err);
-	return r;
+	return r < 0 ? r : cb_plan_new(&options, ret, err);
 }
 
 static int print_graph(const struct cb_settings *settings, enum cb_plan_format format)
 {
-	__attribute__((cleanup(cb_context_file_done))) struct cb_context_file file = { 0 };
-	CB_CLEANUP(cb_contexts_free) struct cb_contexts *contexts = NULL;
-	CB_CLEANUP(cb_includes_free) struct cb_includes *includes = NULL;
-	CB_CLEANUP(cb_buildfile_free) struct cb_buildfile *parsed = NULL;
+	cleanup_reading struct cb_reading reading = { 0 };
 	CB_CLEANUP(cb_plan_free) struct cb_plan *plan = NULL;
 	cleanup_err struct cb_err *err = NULL;
 	cleanup_buf struct cb_buf out = { 0 };
-	struct cb_report_source source;
-	int r = cb_context_read_file(settings, &file, &err);
+	int r = cb_reading_open(settings, &reading, &err);
 
 	if (r == 0)
-		r = cb_contexts_new(settings, &contexts, &err);
+		r = make_plan(settings, reading.parsed, reading.contexts, &plan, &err);
 	if (r < 0)
-		return cb_report_fail(err, NULL, NULL);
-	source = (struct cb_report_source){ .name = file.shown, .data = file.data.data, .len = file.data.len };
-	includes = cb_includes_new(settings->context, file.path);
-	r = cb_parse_files(cb_buf_str(&file.data), file.data.len, cb_includes_reader(includes), &parsed, &err);
-	if (r == 0)
-		r = make_plan(settings, parsed, contexts, &plan, &err);
-	if (r < 0) {
-		cb_includes_report(includes, &source);
-		return cb_report_fail(err, &source, NULL);
-	}
+		return cb_reading_fail(&reading, err);
 	cb_plan_print(plan, format, &out);
 	if (cb_fd_write_all(STDOUT_FILENO, cb_buf_str(&out), out.len) < 0) {
 		cb_err_errno(&err, errno, "write the graph");

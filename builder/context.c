@@ -141,6 +141,18 @@ enum cb_remote cb_context_kind_of(const char *text)
 	return CB_REMOTE_NONE;
 }
 
+static bool is_url(const char *text)
+{
+	return !strncasecmp(text, "http://", 7) || !strncasecmp(text, "https://", 8);
+}
+
+bool cb_context_file_is_url(const struct cb_settings *settings)
+{
+	struct stat st;
+
+	return settings->file && is_url(settings->file) && stat(settings->file, &st) < 0;
+}
+
 bool cb_context_is_remote(const char *source)
 {
 	return !strncasecmp(source, "http://", 7) || !strncasecmp(source, "https://", 8) ||
@@ -233,7 +245,7 @@ int cb_contexts_new(const struct cb_settings *settings, struct cb_contexts **ret
 	r = set_remote(contexts->main, cb_context_kind_of(settings->context), err);
 	if (r < 0)
 		return cb_err_wrap(err, r, "context %s", contexts->main->shown);
-	if (settings->file && !cb_str_eq(settings->file, "-"))
+	if (settings->file && !cb_str_eq(settings->file, "-") && !cb_context_file_is_url(settings))
 		cb_contexts_note_file(contexts, settings->file);
 	contexts->named = cb_newa0(struct cb_named_context, settings->build_contexts.n + 1);
 	for (size_t i = 0; i < settings->build_contexts.n; i++) {

@@ -129,6 +129,8 @@ int cb_context_read_file(const struct cb_settings *settings, struct cb_context_f
 /** The same in a remote main context that is open; -f names a file in it. */
 int cb_context_read_remote_file(const struct cb_settings *settings, struct cb_context *context,
 	struct cb_context_file *ret, struct cb_err **err);
+/** True for -f URL. */
+bool cb_context_file_is_url(const struct cb_settings *settings);
 /** How the context of @settings is to be had: a directory of that name goes before everything else. */
 enum cb_remote cb_context_kind_of(const char *text);
 

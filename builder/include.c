@@ -59,6 +59,23 @@ struct cb_includes *cb_includes_new(const char *context, const char *buildfile)
 	return includes;
 }
 
+struct cb_includes *cb_includes_new_at(int rootfd, const char *buildfile)
+{
+	struct cb_includes *includes = cb_new0(struct cb_includes);
+	cleanup_free char *clean = buildfile ? cb_path_clean(buildfile) : NULL;
+	cleanup_close int fd = clean ? cb_path_open_in_root(rootfd, clean, O_PATH, 0) : -EBADF;
+	struct stat st;
+
+	includes->context = cb_xstrdup(".");
+	includes->prefix = cb_xstrdup("");
+	includes->rootfd = cb_fd_dup(rootfd);
+	includes->top = clean && strchr(clean, '/') ? cb_path_dir(clean) : cb_xstrdup("");
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		includes->main_id = id_of(&st);
+	includes->reader = (struct cb_includer){ read_include, includes, includes->main_id };
+	return includes;
+}
+
 struct cb_includes *cb_includes_free(struct cb_includes *includes)
 {
 	if (!includes)

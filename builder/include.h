@@ -16,6 +16,9 @@ struct cb_includes;
 /** @context is the directory, @buildfile the path of the Buildfile or NULL; neither is touched before the first
  * INCLUDE. */
 struct cb_includes *cb_includes_new(const char *context, const char *buildfile);
+/** The same for a context that was fetched: the directory @rootfd (duplicated) and the Buildfile's path in it, or NULL.
+ */
+struct cb_includes *cb_includes_new_at(int rootfd, const char *buildfile);
 struct cb_includes *cb_includes_free(struct cb_includes *includes);
 CB_DEFINE_CLEANUP(struct cb_includes *, cb_includes_free)
 

@@ -9,15 +9,18 @@
 
 /* ---- names ---------------------------------------------------------------------------------------------------- */
 
-/* The base image called @name on @platform, made when it is new. */
-static int base_of(struct cb_planner *p, const char *name, const struct cb_platform *platform, unsigned int line,
-	unsigned int col, struct cb_base **ret, struct cb_err **err)
+/*
+ * The base image called @name on @platform, made when it is new. Only the command line may name a directory of this
+ * machine (@layout): a Buildfile sees nothing outside of its contexts.
+ */
+static int base_of(struct cb_planner *p, const char *name, bool layout, const struct cb_platform *platform,
+	unsigned int line, unsigned int col, struct cb_base **ret, struct cb_err **err)
 {
 	char platform_text[CB_PLATFORM_TEXT_MAX];
 	cleanup_free char *full = NULL, *key = NULL;
 	struct cb_base *base;
 
-	if (cb_str_starts(name, "oci-layout://")) {
+	if (layout && cb_str_starts(name, "oci-layout://")) {
 		full = cb_xstrdup(name);
 	} else {
 		CB_CLEANUP(cb_ref_free) struct cb_ref *ref = NULL;
@@ -54,7 +57,7 @@ static int from_named(struct cb_planner *p, const struct cb_named_context *named
 		return 0;
 	}
 	ret->kind = FROM_BASE;
-	return base_of(p, named->image, platform, line, col, &ret->base, err);
+	return base_of(p, named->image, true, platform, line, col, &ret->base, err);
 }
 
 int plan_find_from(struct cb_planner *p, struct stage_plan *at, const char *name, bool numbers, unsigned int line,
@@ -85,7 +88,7 @@ int plan_find_from(struct cb_planner *p, struct stage_plan *at, const char *name
 	if (cb_str_eq(name, "scratch"))
 		return 0;
 	ret->kind = FROM_BASE;
-	return base_of(p, name, &p->opts.target, line, col, &ret->base, err);
+	return base_of(p, name, false, &p->opts.target, line, col, &ret->base, err);
 }
 
 /* ---- bases of stages ------------------------------------------------------------------------------------------ */
@@ -145,7 +148,7 @@ static int stage_base(struct cb_planner *p, struct stage_plan *sp, struct cb_map
 		return 0;
 	}
 	sp->base.kind = FROM_BASE;
-	return base_of(p, name, &sp->platform, text.line, text.col, &sp->base.base, err);
+	return base_of(p, name, false, &sp->platform, text.line, text.col, &sp->base.base, err);
 }
 
 static int find_target(struct cb_planner *p, struct cb_err **err)

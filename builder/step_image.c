@@ -16,7 +16,7 @@ static int resolve_one(void *arg, struct cb_err **err)
 {
 	struct resolve *job = arg;
 	struct cb_build *build = job->build;
-	unsigned int flags = build->settings->pull ? CB_PULL_ALWAYS : 0;
+	unsigned int flags = build->offline ? CB_PULL_NEVER : build->settings->pull ? CB_PULL_ALWAYS : 0;
 	int r = cb_pull_resolve(
 		build->puller, job->base->name, &job->base->platform, flags, build->scheduler.cancel, &job->image, err);
 

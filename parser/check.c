@@ -42,7 +42,7 @@ struct cb_finding *check_report(
 	struct cb_finding finding = { .rule = &cb_rules[rule], .node = node };
 	va_list ap;
 
-	if (finding.rule->own && !c->options->own)
+	if (rule == CB_RULE_NOT_PORTABLE ? !c->options->portable : finding.rule->own && !c->options->own)
 		return NULL;
 	if (!check_config_wants(&c->config, finding.rule, node))
 		return NULL;
@@ -180,6 +180,7 @@ static int walk(struct checker *c, struct cb_err **err)
 	int r;
 
 	check_file(c);
+	check_portable(c);
 	r = check_from_lines(c, err);
 	if (r == 0)
 		r = mark_active(c, err);
@@ -205,6 +206,8 @@ static void stage_done(struct check_stage *stage)
 {
 	cb_scope_done(&stage->scope);
 	cb_strv_done(&stage->used);
+	free(stage->image);
+	free(stage->platform);
 }
 
 int cb_check(const struct cb_buildfile *file, const struct cb_check_options *options, struct cb_findings *ret,

@@ -64,6 +64,7 @@ enum cb_rule_id {
 	CB_RULE_LAST_USER_ROOT,
 	CB_RULE_CONSECUTIVE_RUN,
 	CB_RULE_CD_IN_RUN,
+	CB_RULE_NOT_PORTABLE,
 	CB_RULE_MAX_,
 };
 
@@ -71,6 +72,7 @@ struct cb_rule {
 	const char *name;    /* "StageNameCasing" */
 	const char *summary; /* one sentence */
 	const char *url;     /* where it is explained, or NULL */
+	const char *page;    /* our explanation, in docs/ */
 	enum cb_severity severity;
 	bool experimental; /* reported only when experimental= names it */
 	bool own;          /* not of BuildKit */
@@ -110,7 +112,8 @@ struct cb_check_options {
 	const char *target;         /* check what this stage needs; NULL: all stages */
 	unsigned int target_index;  /* in place of a name: 1 for the first stage */
 	struct cb_outline *outline; /* what the walk gathers for cb_outline, or NULL */
-	bool own;                   /* our own rules too */
+	bool own;                   /* our own rules too, but for ... */
+	bool portable;              /* ... NotPortable */
 	/* For CopyIgnoredFile; both NULL: no ignore file. */
 	const struct cb_ignore *ignore;
 	const struct cb_strv *ignore_patterns;
@@ -120,8 +123,11 @@ struct cb_check_options {
 	bool (*split_platform)(const char *text, char **ret_os, char **ret_arch);
 	/* True when FROM @name is a source given on the command line. NULL: there are none. */
 	bool (*is_context)(void *arg, const char *name);
-	/* True with *ret when the base image of stage @index is known. NULL: none is. */
-	bool (*base)(void *arg, unsigned int index, struct cb_check_base *ret);
+	/*
+	 * True with *ret when the base image of stage @index is known, which FROM calls @image and wants for @platform
+	 * (NULL: the target's). NULL: none is.
+	 */
+	bool (*base)(void *arg, unsigned int index, const char *image, const char *platform, struct cb_check_base *ret);
 	void *arg;
 };
 

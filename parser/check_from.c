@@ -104,6 +104,7 @@ static int check_platform(struct checker *c, struct check_stage *at, struct cb_e
 		return r;
 	if (!used.n && !c->unset.n)
 		check_constant(c, stage, value);
+	at->platform = cb_xstrdup(value);
 	target = cb_env_get(&c->globals.values, "TARGETPLATFORM");
 	if (used.n == 1 && !c->unset.n && !strcmp(used.v[0], "TARGETPLATFORM") && cb_str_eq(value, target))
 		check_report(c, CB_RULE_REDUNDANT_TARGET_PLATFORM, stage->from->node,
@@ -144,6 +145,7 @@ int check_from_lines(struct checker *c, struct cb_err **err)
 		if (r < 0)
 			break;
 		take_base(c, stage, name);
+		stage->image = CB_TAKE_PTR(name);
 		r = check_platform(c, stage, err);
 		if (stage->stage->name)
 			cb_map_set(c->names, stage->stage->name, stage);

@@ -1,19 +1,19 @@
-/* The rules. docs/rules.md explains each. */
+/* The rules. docs/checks has a page on each. */
 #include <string.h>
 
 #include "base/strv.h"
 #include "parser/check.h"
 
 #define DOCKER(page) "https://docs.docker.com/go/dockerfile/rule/" page "/"
-#define OURS(page) "docs/rules.md#" page
+#define PAGE(name) "docs/checks/" name ".md"
 
 /* Kept a line or two each. */
 /* clang-format off */
 const struct cb_rule cb_rules[CB_RULE_MAX_] = {
-#define BUILDKIT(id, name_, page, summary_, ...) \
-	[CB_RULE_##id] = { .name = name_, .url = page, .summary = summary_, .severity = CB_SEVERITY_WARNING, __VA_ARGS__ }
-#define OWN(id, name_, page, severity_, summary_) \
-	[CB_RULE_##id] = { .name = name_, .url = OURS(page), .summary = summary_, .severity = CB_SEVERITY_##severity_, .own = true }
+#define BUILDKIT(id, name_, url_, summary_, ...) \
+	[CB_RULE_##id] = { .name = name_, .url = url_, .page = PAGE(name_), .summary = summary_, .severity = CB_SEVERITY_WARNING, __VA_ARGS__ }
+#define OWN(id, name_, severity_, summary_) \
+	[CB_RULE_##id] = { .name = name_, .url = PAGE(name_), .page = PAGE(name_), .summary = summary_, .severity = CB_SEVERITY_##severity_, .own = true }
 	BUILDKIT(STAGE_NAME_CASING, "StageNameCasing", DOCKER("stage-name-casing"),
 		"Names of stages are written in lower case.", .fixable = true),
 	BUILDKIT(FROM_AS_CASING, "FromAsCasing", DOCKER("from-as-casing"),
@@ -59,34 +59,36 @@ const struct cb_rule cb_rules[CB_RULE_MAX_] = {
 	BUILDKIT(EXPOSE_INVALID_FORMAT, "ExposeInvalidFormat", DOCKER("expose-invalid-format"),
 		"EXPOSE takes ports of the container, neither addresses nor ports of the host."),
 
-	OWN(UNPINNED_BASE_IMAGE, "UnpinnedBaseImage", "unpinnedbaseimage", WARNING,
+	OWN(UNPINNED_BASE_IMAGE, "UnpinnedBaseImage", WARNING,
 		"An image without tag or digest is another one tomorrow."),
-	OWN(LATEST_TAG, "LatestTag", "latesttag", WARNING,
+	OWN(LATEST_TAG, "LatestTag", WARNING,
 		"The tag latest is another image tomorrow."),
-	OWN(APT_GET_NO_RECOMMENDS, "AptGetNoRecommends", "aptgetnorecommends", INFO,
+	OWN(APT_GET_NO_RECOMMENDS, "AptGetNoRecommends", INFO,
 		"apt-get install brings recommended packages that nobody asked for."),
-	OWN(APT_GET_YES, "AptGetYes", "aptgetyes", WARNING,
+	OWN(APT_GET_YES, "AptGetYes", WARNING,
 		"apt-get install without -y waits for an answer that never comes."),
-	OWN(APT_GET_UPDATE_ALONE, "AptGetUpdateAlone", "aptgetupdatealone", WARNING,
+	OWN(APT_GET_UPDATE_ALONE, "AptGetUpdateAlone", WARNING,
 		"Package lists from an earlier step are old when packages are installed in a later one."),
-	OWN(APT_LISTS_KEPT, "AptListsKept", "aptlistskept", INFO,
+	OWN(APT_LISTS_KEPT, "AptListsKept", INFO,
 		"Package lists stay in the layer."),
-	OWN(APT_COMMAND, "AptCommand", "aptcommand", INFO,
+	OWN(APT_COMMAND, "AptCommand", INFO,
 		"apt is for people; its interface is not stable in scripts."),
-	OWN(APK_CACHE_KEPT, "ApkCacheKept", "apkcachekept", INFO,
+	OWN(APK_CACHE_KEPT, "ApkCacheKept", INFO,
 		"The index of apk stays in the layer."),
-	OWN(PIP_CACHE_KEPT, "PipCacheKept", "pipcachekept", INFO,
+	OWN(PIP_CACHE_KEPT, "PipCacheKept", INFO,
 		"The download cache of pip stays in the layer."),
-	OWN(ADD_INSTEAD_OF_COPY, "AddInsteadOfCopy", "addinsteadofcopy", WARNING,
+	OWN(ADD_INSTEAD_OF_COPY, "AddInsteadOfCopy", WARNING,
 		"ADD does more than copying: archives are unpacked."),
-	OWN(SUDO_IN_RUN, "SudoInRun", "sudoinrun", ERROR,
+	OWN(SUDO_IN_RUN, "SudoInRun", ERROR,
 		"sudo in a build step hides who runs what."),
-	OWN(LAST_USER_ROOT, "LastUserRoot", "lastuserroot", WARNING,
+	OWN(LAST_USER_ROOT, "LastUserRoot", WARNING,
 		"The image runs as root."),
-	OWN(CONSECUTIVE_RUN, "ConsecutiveRun", "consecutiverun", INFO,
+	OWN(CONSECUTIVE_RUN, "ConsecutiveRun", INFO,
 		"Several RUN instructions in a row make several layers."),
-	OWN(CD_IN_RUN, "CdInRun", "cdinrun", STYLE,
+	OWN(CD_IN_RUN, "CdInRun", STYLE,
 		"WORKDIR says once where commands run."),
+	OWN(NOT_PORTABLE, "NotPortable", WARNING,
+		"Other builders do not understand it (only with --portable)."),
 };
 /* clang-format on */
 

@@ -408,7 +408,8 @@ static void start(struct checker *c, struct check_stage *stage)
 	} else {
 		cb_scope_init(&stage->scope, &c->globals);
 		cb_scope_set(&stage->scope, "PATH", "");
-		if (c->options->base && c->options->base(c->options->arg, stage->stage->index, &base)) {
+		if (c->options->base &&
+			c->options->base(c->options->arg, stage->stage->index, stage->image, stage->platform, &base)) {
 			stage->base_known = true;
 			stage->shell_set = base.has_shell;
 		}

@@ -30,11 +30,12 @@ struct check_stage {
 	const struct cb_stage *stage;
 	struct check_stage *base; /* FROM stage; NULL otherwise */
 	struct cb_scope scope;
-	struct cb_strv used; /* global arguments in its FROM */
-	bool active;         /* the target needs it */
-	bool final;          /* it is what the build makes */
-	bool base_known;     /* all variables of the base are known */
-	bool workdir_set;    /* here or in a stage below */
+	struct cb_strv used;    /* global arguments in its FROM */
+	char *image, *platform; /* of its FROM, expanded; platform NULL: none is given */
+	bool active;            /* the target needs it */
+	bool final;             /* it is what the build makes */
+	bool base_known;        /* all variables of the base are known */
+	bool workdir_set;       /* here or in a stage below */
 	bool shell_set;
 	const struct cb_node *once[CB_KW_MAX_]; /* last CMD, ENTRYPOINT, HEALTHCHECK */
 	const struct cb_node *user;             /* last USER */
@@ -70,6 +71,9 @@ int check_stage(struct checker *c, struct check_stage *stage, struct cb_err **er
 /* check_copy.c: EXPOSE and sources of COPY and ADD, after expansion */
 void check_ignored(struct checker *c, const struct cb_instr *instr, const struct cb_node *node, const char *source);
 void check_port(struct checker *c, const struct cb_node *node, const char *port);
+
+/* check_portable.c */
+void check_portable(struct checker *c);
 
 /* check_own.c: our own rules */
 void check_own(struct checker *c, const struct check_stage *stage);

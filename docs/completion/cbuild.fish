@@ -77,6 +77,7 @@ complete -c cbuild -n "__fish_seen_subcommand_from check" -F
 complete -c cbuild -n "__fish_seen_subcommand_from check" -l fail-on -x -a "error warning info style never" -d 'exit with 1 for findings of this severity or worse'
 complete -c cbuild -n "__fish_seen_subcommand_from check" -l fix -d 'mend in the file what can be mended mechanically'
 complete -c cbuild -n "__fish_seen_subcommand_from check" -l format -x -a "tty json sarif github gitlab checkstyle junit" -d 'tty, json, sarif, github, gitlab, checkstyle or junit'
+complete -c cbuild -n "__fish_seen_subcommand_from check" -l portable -d 'warn about what docker build does not understand'
 complete -c cbuild -n "__fish_seen_subcommand_from check" -l standard -d 'only the rules that BuildKit has too'
 complete -c cbuild -n "__fish_seen_subcommand_from graph" -l format -x -a "text dot json" -d 'text, dot (graphviz) or json'
 complete -c cbuild -n "__fish_seen_subcommand_from run" -l entrypoint -x -d 'run COMMAND in place of the image\'s entry point'

@@ -1,3 +1,4 @@
+# users: any
 # Checks: exit statuses, formats, warnings in builds, --fix.
 . "$CBUILD_SOURCE/tests/e2e/lib.sh"
 need jq
@@ -44,3 +45,56 @@ is "mended" "$(cat "$context/Buildfile")" 'FROM scratch AS base
 ENV greeting="hello world"
 COPY file /'
 is "mode kept" "$(stat -c %a "$context/Buildfile")" 640
+
+say "base images"
+busybox_tar
+push_base known "$work/busybox.tar" '{"Env":["GOPATH=/go"]}'
+
+python3 - "$work/busybox.tar" "$work/foreign.tar" <<'END'
+import hashlib, io, json, sys, tarfile
+layer = open(sys.argv[1], "rb").read()
+config = json.dumps({"architecture": "arm64", "os": "linux", "config": {},
+                     "rootfs": {"type": "layers", "diff_ids": ["sha256:" + hashlib.sha256(layer).hexdigest()]}}).encode()
+with tarfile.open(sys.argv[2], "w") as out:
+    manifest = json.dumps([{"Config": "config.json", "RepoTags": None, "Layers": ["layer.tar"]}]).encode()
+    for name, data in (("config.json", config), ("layer.tar", layer), ("manifest.json", manifest)):
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        out.addfile(info, io.BytesIO(data))
+END
+skopeo_ copy -q --dest-tls-verify=false "docker-archive:$work/foreign.tar" "docker://$registry/foreign:1"
+context base <<END
+FROM $registry/known:latest
+ENV x=\$GOPATH
+LABEL y=\$GOPAHT
+END
+rules() { "$CBUILD" check --standard --fail-on never --format json "$@" "$context" | jq -r '[.warnings[]|.ruleName + " " + .detail]|join("; ")'; }
+has "not asked for: not known" "$(rules)" '$GOPATH'
+is "the environment of the base" "$(rules --pull)" "UndefinedVar Usage of undefined variable '\$GOPAHT' (did you mean \$GOPATH?)"
+status 1 "$CBUILD" build --check "$context"
+has "build --check asks the registry" "$out" "did you mean \$GOPATH?"
+hasnt "only what is undefined" "$out" "variable '\$GOPATH'"
+cb build --progress plain "$context"
+has "a build knows it" "$out" "WARNING: UndefinedVar: Usage of undefined variable '\$GOPAHT' (did you mean \$GOPATH?) (line 3)"
+printf 'FROM localhost:1/none:1\nLABEL a=$GOPATH\n' >"$context/Buildfile"
+status 1 "$CBUILD" build --check "$context"
+has "an image that cannot be had" "$out" "warning: the base image is not known"
+has "the rest is checked" "$out" "UndefinedVar"
+printf 'FROM %s/foreign:1\nLABEL a=b\n' "$registry" >"$context/Buildfile"
+want="Base image $registry/foreign:1 was pulled with platform \"linux/arm64\", expected \"linux/$(uname -m | sed 's/x86_64/amd64/;s/aarch64/arm64/')\" for current build"
+if [ "$(uname -m)" != aarch64 ]; then
+	is "InvalidBaseImagePlatform" "$(rules --pull)" "InvalidBaseImagePlatform $want"
+	cb build --progress plain "$context"
+	has "in a build" "$out" "WARNING: InvalidBaseImagePlatform: $want (line 1)"
+	printf 'FROM --platform=linux/arm64 %s/foreign:1 AS arm64\nLABEL a=b\n' "$registry" >"$context/Buildfile"
+	is "silent where it is asked for" "$(rules --pull)" ""
+fi
+
+say "--portable"
+printf 'FROM --reset=env scratch\nINCLUDE more\nRUN --device=a/b=c true\n' >"$context/Buildfile"
+: >"$context/more"
+hasnt "only when asked for" "$("$CBUILD" check --fail-on never "$context")" NotPortable
+is "what is not portable" "$("$CBUILD" check --portable --standard --fail-on never --format json "$context" | jq -c '[.warnings[]|select(.ruleName=="NotPortable").location.ranges[0].start.line]')" "[1,2,3]"
+status 1 "$CBUILD" check --portable --standard "$context"
+"$CBUILD" flatten "$context" | grep -v device >"$context/Plain"
+status 0 "$CBUILD" check --portable --standard -f "$context/Plain" "$context"

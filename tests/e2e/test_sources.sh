@@ -250,6 +250,38 @@ is "subdirectory" "$(cat_ /sub/file)" deep
 status 1 "$CBUILD" build -f nosuch "$app"
 has "no such file there" "$out" "no nosuch in the context"
 
+say "commands that build nothing fetch, too"
+(
+	cd "$repos/app.git"
+	git checkout -q -b fragments v1
+	printf 'FROM scratch\nINCLUDE sub/more\n' >Buildfile
+	printf 'COPY file /included\nINCLUDE deep/../env\n' >sub/more
+	printf 'ENV greeting hello\n' >sub/env
+	git add Buildfile sub && git commit -qm fragments && git checkout -qf main
+)
+build "$app#fragments"
+is "INCLUDE in a repository" "$(cat_ /included) $(oci_config "$work/out.tar" '.config.Env[-1]')" "one greeting=hello"
+cb graph "$app#fragments"
+has "graph" "$out" "COPY file /included"
+status 1 "$CBUILD" check "$app#fragments"
+has "check, in the file that has it" "$out" "sub/env:1"
+status 0 "$CBUILD" build --call=targets "$app#fragments"
+status 1 "$CBUILD" graph "$app#nosuch"
+has "no such branch" "$out" 'has no ref "nosuch"'
+
+say "-f URL"
+printf 'FROM scratch\nCOPY file /from-url\nINCLUDE more\n' >"$web/Remote.Buildfile"
+mkdir -p "$work/local"
+echo local >"$work/local/file"
+printf 'ENV a=b\n' >"$work/local/more"
+build -f "$url/Remote.Buildfile" "$work/local"
+is "its context is local" "$(cat_ /from-url) $(oci_config "$work/out.tar" '.config.Env[-1]')" "local a=b"
+cb check -f "$url/Remote.Buildfile" "$work/local"
+cb graph -f "$url/Remote.Buildfile" "$work/local"
+has "graph" "$out" "COPY file /from-url"
+status 1 "$CBUILD" build -f "$url/nothing" "$work/local"
+has "not there" "$out" 404
+
 say "standard input"
 mkdir -p "$work/in"
 printf 'FROM scratch\nCOPY data /\n' >"$work/in/Buildfile"

@@ -371,8 +371,11 @@ static void ignore_files(void **state)
 	}
 }
 
-static bool base_of_first(void *arg, unsigned int index, struct cb_check_base *ret)
+static bool base_of_first(
+	void *arg, unsigned int index, const char *image, const char *platform, struct cb_check_base *ret)
 {
+	assert_true(!strcmp(image, "a:1") || !strcmp(image, "c"));
+	assert_null(platform);
 	*ret = (struct cb_check_base){ arg, true };
 	return index == 0;
 }
