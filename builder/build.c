@@ -1,5 +1,6 @@
 #include "builder/build.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/log.h"
@@ -129,6 +130,29 @@ static int read_buildfile(struct cb_build *build, struct cb_err **err)
 	return 0;
 }
 
+/* A misspelt stage would quietly use what it should not. */
+static void warn_of_filters(struct cb_build *build)
+{
+	const struct cb_strv *filters = &build->settings->no_cache_filter;
+
+	for (size_t i = 0; i < filters->n; i++) {
+		cleanup_free char *text = NULL;
+		bool found = false;
+
+		for (size_t k = 0; k < build->parsed->n_stages && !found; k++) {
+			const char *name = build->parsed->stages[k].name;
+			char label[32];
+
+			snprintf(label, sizeof(label), "stage-%zu", k);
+			found = (name && cb_str_ieq(name, filters->v[i])) || cb_str_ieq(label, filters->v[i]);
+		}
+		if (found)
+			continue;
+		text = cb_xasprintf("--no-cache-filter: no stage is called \"%s\"", filters->v[i]);
+		cb_progress_warning(build->progress, UINT32_MAX, text);
+	}
+}
+
 int cb_build_read(struct cb_build *build, struct cb_err **err)
 {
 	cleanup_free char *name = NULL;
@@ -161,6 +185,7 @@ int cb_build_plan(struct cb_build *build, struct cb_err **err)
 	if (r < 0)
 		return r;
 	options.file = build->parsed;
+	warn_of_filters(build);
 	r = platforms(build->settings, &options, err);
 	if (r == 0)
 		r = cb_plan_new(&options, &build->plan, err);

@@ -131,6 +131,10 @@ int cb_step_image(struct cb_build *build, struct cb_vertex *vertex, struct cb_er
 int cb_step_fetch(
 	struct cb_build *build, const struct cb_vertex *vertex, struct cb_context *context, struct cb_err **err);
 int cb_step_select(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err);
+struct cb_content_files;
+/** Adds the files that the finished SELECT @select stands for. */
+int cb_step_list_files(
+	struct cb_build *build, const struct cb_vertex *select, struct cb_content_files *files, struct cb_err **err);
 int cb_step_copy(struct cb_build *build, struct cb_vertex *vertex, struct cb_snapshot *snapshot, struct cb_err **err);
 /** Copies the content of directory @path of @source (NULL: empty) into the empty directory @dirfd. */
 int cb_step_copy_dir(

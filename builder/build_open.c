@@ -161,8 +161,16 @@ static void free_plan(struct cb_build *build)
 
 	if (!plan)
 		return;
-	for (size_t i = 0; i < plan->graph.n; i++)
+	for (size_t i = 0; i < plan->graph.n; i++) {
+		struct cb_step_note *note = plan->graph.v[i]->note;
+
 		free(plan->graph.v[i]->result);
+		if (!note)
+			continue;
+		json_decref(note->inputs);
+		cb_buf_done(&note->files);
+		free(note);
+	}
 	cb_plan_free(plan);
 }
 

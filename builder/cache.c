@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "builder/inputs.h"
 #include "layers/record.h"
 
 /* The chain in the facts of a record: 0, or 1 when it is of no use (any more). */
@@ -48,25 +49,32 @@ int cb_cache_find(struct cb_build *build, const struct cb_digest *key, struct cb
 	return 1;
 }
 
-int cb_cache_put(struct cb_build *build, const struct cb_vertex *vertex, const struct cb_digest *keys, size_t n,
-	const char *snapshot, const struct cb_step_result *result, uint64_t duration_ns, json_t *fields,
-	struct cb_err **err)
+static int64_t nanoseconds(struct timespec t)
+{
+	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+}
+
+int cb_cache_put(struct cb_build *build, const struct cb_cache_entry *entry, const struct cb_digest *keys, size_t n,
+	int64_t *ret_id, struct cb_err **err)
 {
 	cleanup_json json_t *facts = json_object();
-	cleanup_json json_t *inputs = fields;
 	cleanup_strv struct cb_strv layers = { 0 };
-	cleanup_free char *facts_text = NULL, *inputs_text = NULL, *snapshot_id = cb_xstrdup(snapshot);
-	cleanup_free char *place = cb_xstrdup_null(vertex->name);
-	struct cb_record record = { 0 };
+	cleanup_free char *snapshot_id = cb_xstrdup(entry->snapshot);
+	cleanup_record struct cb_record record = { 0 };
 
-	cb_chain_write(result->chain, &layers);
+	cb_chain_write(entry->chain, &layers);
 	json_object_set_new(facts, "chain", cb_json_from_strv(&layers));
-	facts_text = cb_json_dump(facts, false);
-	inputs_text = inputs ? cb_json_dump(inputs, false) : NULL;
-	record.snapshot = snapshot_id;
-	record.facts = facts_text;
-	record.inputs = inputs_text;
-	record.place = place;
-	record.duration_ns = (int64_t)duration_ns;
-	return cb_record_put(build->store, keys, n, &record, NULL, err);
+	json_object_set_new(facts, "began", json_integer(nanoseconds(entry->began)));
+	json_object_set_new(facts, "ended", json_integer(nanoseconds(entry->ended)));
+	record.facts = cb_json_dump(facts, false);
+	record.inputs = cb_json_dump(entry->note->inputs, false);
+	record.place = cb_inputs_place(entry->note->inputs);
+	record.slot = cb_inputs_slot(entry->note->inputs);
+	record.snapshot = CB_TAKE_PTR(snapshot_id);
+	record.duration_ns = (int64_t)entry->duration_ns;
+	if (entry->note->files.len) {
+		record.files = entry->note->files.data;
+		record.files_len = entry->note->files.len;
+	}
+	return cb_record_put(build->store, keys, n, &record, ret_id, err);
 }

@@ -7,14 +7,24 @@
 #ifndef CB_BUILDER_CACHE_H
 #define CB_BUILDER_CACHE_H
 
+#include <time.h>
+
 #include "builder/build.h"
 
 /** 1 with *ret (in the graph's arena) when @key leads to a usable record, else 0. */
 int cb_cache_find(
 	struct cb_build *build, const struct cb_digest *key, struct cb_step_result **ret, struct cb_err **err);
-/** Records @result of @vertex, whose top layer is @snapshot, under @n keys. Takes @fields (may be NULL). */
-int cb_cache_put(struct cb_build *build, const struct cb_vertex *vertex, const struct cb_digest *keys, size_t n,
-	const char *snapshot, const struct cb_step_result *result, uint64_t duration_ns, json_t *fields,
-	struct cb_err **err);
+/** What a step gave, for cb_cache_put. */
+struct cb_cache_entry {
+	const char *snapshot; /* the top layer */
+	const struct cb_chain *chain;
+	uint64_t duration_ns;
+	const struct cb_step_note *note; /* its inputs and files are kept, too */
+	struct timespec began, ended;    /* when the step wrote, by the clock of file systems */
+};
+
+/** Enters a record under @n keys; *ret_id is the record's. */
+int cb_cache_put(struct cb_build *build, const struct cb_cache_entry *entry, const struct cb_digest *keys, size_t n,
+	int64_t *ret_id, struct cb_err **err);
 
 #endif

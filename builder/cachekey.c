@@ -145,7 +145,7 @@ static void run_mount(struct cb_cachekey *key, const struct cb_op_mount *mount)
 		cb_cachekey_num(key, "size", m->has_size ? (int64_t)m->size : 0);
 	if (m->type == CB_MOUNT_SECRET || m->type == CB_MOUNT_SSH) {
 		cb_cachekey_str(key, "id", m->id);
-		cb_cachekey_str(key, "env", m->env);
+		cb_cachekey_str(key, "variable", m->env);
 		cb_cachekey_num(key, "uid", m->has_uid ? m->uid : 0);
 		cb_cachekey_num(key, "gid", m->has_gid ? m->gid : 0);
 		cb_cachekey_num(key, "mode", m->has_mode ? m->mode : 0);

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/num.h"
 #include "base/path.h"
+#include "builder/account.h"
 #include "builder/build.h"
 #include "builder/check_source.h"
 #include "builder/command.h"
@@ -251,6 +252,7 @@ static int conclude(struct cb_build *build, int code, struct cb_err *err)
 	cleanup_buf struct cb_buf tail = { 0 };
 
 	cb_progress_finish(build->progress, code >= 0);
+	cb_account_end(build, code >= 0);
 	if (build->signal)
 		return 128 + build->signal;
 	if (code >= 0)

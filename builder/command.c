@@ -17,6 +17,8 @@ const struct cb_command cb_commands[] = {
 		cb_cmd_build },
 	{ "check", "[OPTIONS] CONTEXT|FILE", "report what is unwise in a Buildfile, without building",
 		{ cb_check_options_table, cb_build_options }, cb_cmd_check },
+	{ "explain", "[OPTIONS] [CONTEXT]", "say why the steps of the last build ran", { cb_explain_options, NULL },
+		cb_cmd_explain },
 	{ "graph", "[OPTIONS] CONTEXT", "print the graph of steps of a build", { cb_graph_options, cb_build_options },
 		cb_cmd_graph },
 	{ "run", "[OPTIONS] IMAGE [COMMAND...]", "run a built image in the foreground", { cb_run_options, NULL },

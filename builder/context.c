@@ -433,9 +433,14 @@ static void index_store(void *userdata, const struct cb_file_id *id, const unsig
 	cb_stat_index_put(userdata, &st, sha256);
 }
 
+struct cb_hash_index cb_context_stat_index(struct cb_stat_index *stats)
+{
+	return (struct cb_hash_index){ index_lookup, index_store, stats };
+}
+
 void cb_context_use_index(struct cb_context *context)
 {
-	context->index = (struct cb_hash_index){ index_lookup, index_store, context->stats };
+	context->index = cb_context_stat_index(context->stats);
 }
 
 static int read_ignore(struct cb_context *context, int dirfd, struct cb_err **err)
@@ -456,6 +461,7 @@ static int read_ignore(struct cb_context *context, int dirfd, struct cb_err **er
 		return 0;
 	if (r < 0)
 		return cb_err_move(err, CB_TAKE_PTR(absent));
+	cb_digest_of(data.data, data.len, &context->ignore_digest);
 	r = cb_ignore_parse(cb_buf_str(&data), data.len, &context->ignore, err);
 	if (r < 0 && err && *err && !(*err)->file)
 		(*err)->file = cb_xstrdup(name);

@@ -48,8 +48,9 @@ struct cb_context {
 	unsigned int line, col;    /* of the ADD, or 0 */
 	/* once opened: */
 	struct cb_tree *tree;
-	struct cb_ignore *ignore; /* NULL: nothing is ignored */
-	char *store;              /* where the store is below the context, which then is no part of it; or NULL */
+	struct cb_ignore *ignore;       /* NULL: nothing is ignored */
+	struct cb_digest ignore_digest; /* of its file's bytes; or unset */
+	char *store;                    /* where the store is below the context, which then is no part of it; or NULL */
 	struct cb_stat_index *stats;
 	struct cb_hash_index index;
 	int dirfd;                    /* of a remote one: its snapshot, held; else -1 */
@@ -108,6 +109,8 @@ void cb_contexts_note_file(struct cb_contexts *contexts, const char *path);
 
 /** Opens @context, which is local; @store may be NULL (no index is kept). Remote ones: builder/remote.h. */
 int cb_context_open(struct cb_context *context, struct cb_store *store, struct cb_err **err);
+/** @stats (may be NULL) as what contenthash.h asks. */
+struct cb_hash_index cb_context_stat_index(struct cb_stat_index *stats);
 /** Makes context->index that of context->stats. For who opens contexts. */
 void cb_context_use_index(struct cb_context *context);
 /** Writes the stat index of an opened context back. */

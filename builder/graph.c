@@ -45,6 +45,8 @@ struct cb_vertex *cb_graph_add(struct cb_graph *graph, const struct cb_vertex_sp
 		.kind = spec->kind,
 		.name = spec->name,
 		.stage = spec->stage,
+		.text = spec->text,
+		.index = spec->index,
 		.file = spec->file,
 		.line = spec->line,
 		.col = spec->col,
@@ -62,12 +64,17 @@ struct cb_vertex *cb_graph_add(struct cb_graph *graph, const struct cb_vertex_sp
 	return vertex;
 }
 
-struct cb_vertex *cb_vertex_parent(const struct cb_vertex *vertex)
+struct cb_vertex *cb_vertex_input(const struct cb_vertex *vertex, enum cb_input_role role)
 {
 	for (size_t i = 0; i < vertex->n_inputs; i++)
-		if (vertex->inputs[i].role == CB_INPUT_PARENT)
+		if (vertex->inputs[i].role == role)
 			return vertex->inputs[i].vertex;
 	return NULL;
+}
+
+struct cb_vertex *cb_vertex_parent(const struct cb_vertex *vertex)
+{
+	return cb_vertex_input(vertex, CB_INPUT_PARENT);
 }
 
 const char *cb_vertex_kind_name(enum cb_vertex_kind kind)

@@ -66,6 +66,8 @@ struct cb_vertex {
 	enum cb_vertex_kind kind;
 	const char *name;                 /* as progress shows it, "[build 2/5] RUN make"; NULL: never shown */
 	const char *stage;                /* of the instruction, or "internal" */
+	const char *text;                 /* the instruction in the name, or NULL */
+	unsigned int index;               /* of the instruction among the steps of its stage, from 1; or 0 */
 	unsigned int line, col, end_line; /* place of the instruction, 0 when there is none */
 	const char *file;                 /* the file of that place when it is not the Buildfile (ONBUILD); or NULL */
 	const struct cb_input *inputs;
@@ -80,6 +82,7 @@ struct cb_vertex {
 	struct cb_digest
 		lasting; /* the same, but for what a no_cache input adds: the key that results are kept under */
 	void *result;    /* set by its execution or by a cache hit */
+	void *note;      /* set by its execution; or NULL */
 	struct cb_vertex_sched sched;
 };
 
@@ -97,8 +100,8 @@ void cb_graph_done(struct cb_graph *graph);
 /** What a new vertex is made of; strings, op and inputs must live as long as the graph's arena (inputs are copied). */
 struct cb_vertex_spec {
 	enum cb_vertex_kind kind;
-	const char *name, *stage, *file;
-	unsigned int line, col, end_line;
+	const char *name, *stage, *text, *file;
+	unsigned int index, line, col, end_line;
 	const struct cb_input *inputs;
 	size_t n_inputs;
 	bool content_defined, no_cache;
@@ -109,6 +112,8 @@ struct cb_vertex_spec {
 /** The vertex of @spec: an equal one that is there already, or a new one (*ret_new, which may be NULL). */
 struct cb_vertex *cb_graph_add(struct cb_graph *graph, const struct cb_vertex_spec *spec, bool *ret_new);
 
+/** The first input of that role, or NULL. */
+struct cb_vertex *cb_vertex_input(const struct cb_vertex *vertex, enum cb_input_role role);
 /** The vertex of the role PARENT, or NULL: an empty file system. */
 struct cb_vertex *cb_vertex_parent(const struct cb_vertex *vertex);
 /** The lower-case name of the kind. */

@@ -80,6 +80,10 @@ static int option_value(struct cb_opt_parser *parser, const struct cb_opt *opt, 
 {
 	if (opt->kind == CB_OPT_FLAG)
 		return flag_value(opt, given, ret, err);
+	if (opt->kind == CB_OPT_OPTIONAL) {
+		*ret = given ? given : "";
+		return 1;
+	}
 	if (!given) {
 		if (parser->at == parser->argc)
 			return cb_err_set(err, CB_ERR_USAGE, "option %s needs a value: %s", shown, opt->value);
@@ -137,7 +141,9 @@ static void add_usage(struct cb_buf *out, const struct cb_opt *opt)
 	else
 		cb_buf_adds(out, "    ");
 	cb_buf_addf(out, "--%s", opt->name);
-	if (opt->value)
+	if (opt->value && opt->kind == CB_OPT_OPTIONAL)
+		cb_buf_addf(out, "[=%s]", opt->value);
+	else if (opt->value)
 		cb_buf_addf(out, " %s", opt->value);
 }
 

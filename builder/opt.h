@@ -1,9 +1,9 @@
 /*
  * Command-line options from a table: parsing, help and completion read the same entries.
  *
- * `--name=value`, `--name value`, `-n value`, `-nvalue`; flags `--name`, `--name=true|false`; options and operands in
- * any order, `--` ends options. No bundling of short flags, no abbreviations. An unknown option is CB_ERR_USAGE with
- * the nearest name as hint.
+ * `--name=value`, `--name value`, `-n value`, `-nvalue`; flags `--name`, `--name=true|false`; an optional value only as
+ * `--name=value`; options and operands in any order, `--` ends options. No bundling of short flags, no abbreviations.
+ * An unknown option is CB_ERR_USAGE with the nearest name as hint.
  */
 #ifndef CB_BUILDER_OPT_H
 #define CB_BUILDER_OPT_H
@@ -15,8 +15,9 @@
 #include "base/err.h"
 
 enum cb_opt_kind {
-	CB_OPT_VALUE, /* needs a value */
-	CB_OPT_FLAG,  /* a boolean */
+	CB_OPT_VALUE,    /* needs a value */
+	CB_OPT_FLAG,     /* a boolean */
+	CB_OPT_OPTIONAL, /* takes a value or none, which is the value "" */
 };
 
 struct cb_opt {

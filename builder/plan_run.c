@@ -172,9 +172,14 @@ static void history(struct stage_plan *sp, const struct cb_strv *argv)
 static void environment(struct cb_planner *p, const struct plan_step *step, struct cb_op_run *op)
 {
 	const struct cb_settings *settings = p->opts.settings;
-	cleanup_strv struct cb_strv proxies = { 0 }, hosts = { 0 }, ulimits = { 0 };
+	const struct cb_scope *scope = &step->stage->scope;
+	cleanup_strv struct cb_strv proxies = { 0 }, hosts = { 0 }, ulimits = { 0 }, args = { 0 };
 
-	op->env = plan_words(p, &step->stage->scope.env);
+	op->env = plan_words(p, &scope->env);
+	for (size_t i = 0; i < scope->args.n; i++)
+		if (!cb_env_get(&step->stage->state->config->env, scope->args.v[i]))
+			cb_strv_add(&args, scope->args.v[i]);
+	op->args = plan_words(p, &args);
 	cb_scope_proxies(&step->stage->scope, &proxies);
 	op->proxies = plan_words(p, &proxies);
 	for (size_t i = 0; i < settings->add_hosts.n; i++)

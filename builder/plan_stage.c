@@ -65,6 +65,19 @@ size_t plan_fs_inputs(
 	return n;
 }
 
+/* "RUN make", as it is in the file but for the ends of lines. */
+static const char *written(struct cb_planner *p, const struct plan_step *step)
+{
+	const struct cb_node *node = step->instr->node;
+	char *text = cb_arena_printf(p->plan->graph.arena, "%s%s%s", step->trigger ? "ONBUILD " : "",
+		cb_keyword_upper(step->instr->kw), node->original + strlen(node->word));
+
+	for (char *c = text; *c; c++)
+		if (*c == '\n' || *c == '\r')
+			*c = ' ';
+	return text;
+}
+
 struct cb_vertex *plan_emit(struct cb_planner *p, const struct plan_step *step, struct cb_vertex_spec *spec,
 	struct cb_input *inputs, size_t n)
 {
@@ -75,6 +88,8 @@ struct cb_vertex *plan_emit(struct cb_planner *p, const struct plan_step *step, 
 	spec->inputs = inputs;
 	spec->n_inputs = n;
 	spec->stage = sp->label;
+	spec->text = written(p, step);
+	spec->index = sp->index;
 	spec->line = step->line;
 	spec->col = step->col;
 	spec->end_line = step->end_line;

@@ -245,6 +245,19 @@ static int add_list(struct cb_strv *list, const char *option, const char *text, 
 	return 0;
 }
 
+static int set_explain(struct cb_settings *settings, const char *value, struct cb_err **err)
+{
+	if (!*value || !strcmp(value, "text") || !strcmp(value, "true"))
+		settings->explain = CB_EXPLAIN_TEXT;
+	else if (!strcmp(value, "json"))
+		settings->explain = CB_EXPLAIN_JSON;
+	else if (!strcmp(value, "false"))
+		settings->explain = CB_EXPLAIN_NONE;
+	else
+		return cb_err_set(err, CB_ERR_USAGE, "--explain is text or json, not \"%s\"", value);
+	return 0;
+}
+
 static int set_jobs(struct cb_settings *settings, const char *text, struct cb_err **err)
 {
 	uint32_t jobs;
@@ -370,6 +383,8 @@ int cb_settings_set(struct cb_settings *settings, const struct cb_opt *opt, cons
 	case SET_DEBUG:
 		settings->debug = cb_opt_bool(value);
 		return 0;
+	case SET_EXPLAIN:
+		return set_explain(settings, value, err);
 	case SET_ISOLATION:
 		return set_isolation(settings, value, err);
 	case SET_JOBS:

@@ -32,6 +32,9 @@ enum cb_progress_mode {
 /** What a build is asked for, --call. */
 enum cb_call { CB_CALL_BUILD, CB_CALL_CHECK, CB_CALL_OUTLINE, CB_CALL_TARGETS };
 
+/** --explain: tells at the end of a build why its steps ran. */
+enum cb_explain_mode { CB_EXPLAIN_NONE, CB_EXPLAIN_TEXT, CB_EXPLAIN_JSON };
+
 /** One -o: `type=oci,dest=x.tar,name=y` → type "oci", dest "x.tar", attrs "name=y". */
 struct cb_output_spec {
 	char *type;           /* oci docker local tar image registry cacheonly ... as written */
@@ -79,6 +82,7 @@ struct cb_settings {
 	bool no_cache;
 	struct cb_strv no_cache_filter; /* stage names */
 	bool pull;
+	enum cb_explain_mode explain;
 	/* steps */
 	enum cb_network network;  /* --network: of RUN steps without a flag of their own */
 	struct cb_strv add_hosts; /* "name=address" */

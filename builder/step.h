@@ -11,6 +11,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <jansson.h>
+
+#include "base/buf.h"
 #include "builder/chain.h"
 #include "layers/digest.h"
 #include "layers/platform.h"
@@ -90,6 +93,7 @@ struct cb_op_mount {
 
 struct cb_op_run {
 	struct cb_words argv, env;
+	struct cb_words args;    /* which names of env are ARGs; in no key */
 	struct cb_words proxies; /* joins env, not in keys */
 	struct cb_words hosts;   /* names of --add-host; the addresses are no part of keys */
 	struct cb_words ulimits;
@@ -100,6 +104,21 @@ struct cb_op_run {
 	size_t n_mounts;
 	const char *script; /* a here-document with "#!", to be found at script_path; or NULL */
 	const char *script_path;
+};
+
+/** How a vertex came to its result. */
+enum cb_step_how {
+	CB_STEP_CACHED,  /* found by a key */
+	CB_STEP_RAN,     /* executed */
+	CB_STEP_ADOPTED, /* executed, and its result was that of an earlier run, which was taken in its place */
+};
+
+/** What is known of the execution of a vertex, for explaining it; made by its job, read when that is done. */
+struct cb_step_note {
+	enum cb_step_how how;
+	json_t *inputs;      /* builder/inputs.h; or NULL */
+	struct cb_buf files; /* list of the files read; may be empty */
+	int64_t record;      /* that it was put under, or 0 */
 };
 
 /** What a vertex gave. */

@@ -2,11 +2,13 @@
 #include <stdlib.h>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "base/timefmt.h"
 #include "builder/build.h"
 #include "builder/cache.h"
 #include "builder/cachekey.h"
 #include "builder/context.h"
+#include "builder/inputs.h"
 #include "builder/remote.h"
 #include "layers/record.h"
 
@@ -100,49 +102,81 @@ static const struct cb_chain *parent_chain(const struct cb_vertex *vertex)
 	return parent ? ((const struct cb_step_result *)parent->result)->chain : NULL;
 }
 
+static struct cb_step_note *note_of(struct cb_vertex *vertex)
+{
+	if (!vertex->note)
+		vertex->note = cb_new0(struct cb_step_note);
+	return vertex->note;
+}
+
+/* What the step read, for whoever asks why; without it nothing fails. */
+static void list_files(struct cb_build *build, struct cb_vertex *vertex)
+{
+	cleanup_err struct cb_err *err = NULL;
+
+	if (cb_inputs_files(build, vertex, &note_of(vertex)->files, &err) < 0)
+		cb_log_debug("list files of %s: %s", vertex->name ? vertex->name : "a step", cb_err_msg(err));
+}
+
+/* The result of @vertex is the snapshot on @below; its record is made. */
+static int keep(struct cb_build *build, struct cb_vertex *vertex, const struct cb_digest *content,
+	struct cb_cache_entry *entry, struct cb_err **err)
+{
+	const struct cb_digest keys[] = { vertex->lasting, *content };
+	struct cb_step_note *note = note_of(vertex);
+	struct cb_step_result *result;
+	int fd, r;
+
+	entry->note = note;
+	r = cb_cache_put(build, entry, keys, ARRAY_SIZE(keys), &note->record, err);
+	if (r < 0)
+		return r;
+	/* Held open for the rest of the build before the snapshot object lets go of it. */
+	r = cb_snapfds_get(build->snapfds, entry->chain, &fd, err);
+	if (r > 0)
+		r = cb_err_set(err, CB_ERR_INTERNAL, "the snapshot of the step is gone");
+	if (r < 0)
+		return r;
+	result = cb_new0(struct cb_step_result);
+	result->chain = entry->chain;
+	result->record = note->record;
+	vertex->result = result;
+	return 0;
+}
+
 /* Makes the snapshot and its record. The lock of its key is held. */
-static int make(struct cb_build *build, struct cb_vertex *vertex, const struct cb_digest *content, json_t *fields,
-	struct cb_err **err)
+static int make(struct cb_build *build, struct cb_vertex *vertex, const struct cb_digest *content, struct cb_err **err)
 {
 	CB_CLEANUP(cb_snapshot_free) struct cb_snapshot *snapshot = NULL;
-	cleanup_json json_t *inputs = fields;
 	struct cb_snapshot_info info = { .kind = (char *)cb_vertex_kind_name(vertex->kind) };
-	const struct cb_digest keys[] = { vertex->lasting, *content };
 	const struct cb_chain *below = parent_chain(vertex);
-	struct cb_step_result *result;
+	struct cb_cache_entry entry = { 0 };
 	uint64_t start = cb_time_mono();
-	int r = cb_snapshot_new(build->store, &snapshot, err);
+	int r;
 
+	note_of(vertex)->how = CB_STEP_RAN;
+	list_files(build, vertex);
+	clock_gettime(CLOCK_REALTIME_COARSE, &entry.began);
+	r = cb_snapshot_new(build->store, &snapshot, err);
 	if (r == 0)
 		r = work(build, vertex, snapshot, err);
 	if (r == 0)
 		r = cb_cancel_check(build->scheduler.cancel, err);
 	if (r < 0)
 		return r;
+	clock_gettime(CLOCK_REALTIME, &entry.ended);
 	if (below)
 		info.parent = (char *)(below->base ? below->diff_id.text : below->snapshot);
 	r = cb_snapshot_commit(snapshot, &info, err);
 	if (r < 0)
 		return cb_err_wrap(err, r, "keep the result");
-	result = cb_new0(struct cb_step_result);
-	result->chain = cb_chain_add(build->plan->chains, below, cb_snapshot_id(snapshot));
-	r = cb_cache_put(build, vertex, keys, ARRAY_SIZE(keys), cb_snapshot_id(snapshot), result,
-		cb_time_mono() - start, CB_TAKE_PTR(inputs), err);
-	if (r == 0) {
-		int fd;
-
-		/* Held open for the rest of the build before the snapshot object lets go of it. */
-		r = cb_snapfds_get(build->snapfds, result->chain, &fd, err);
-		if (r > 0)
-			r = cb_err_set(err, CB_ERR_INTERNAL, "the snapshot of the step is gone");
-	}
-	if (r < 0) {
-		free(result);
-		return r;
-	}
-	vertex->result = result;
-	cb_build_count(build, cb_snapshot_id(snapshot));
-	return 0;
+	entry.snapshot = cb_snapshot_id(snapshot);
+	entry.chain = cb_chain_add(build->plan->chains, below, entry.snapshot);
+	entry.duration_ns = cb_time_mono() - start;
+	r = keep(build, vertex, content, &entry, err);
+	if (r == 0)
+		cb_build_count(build, entry.snapshot);
+	return r;
 }
 
 /* Looks the content key up; a hit is remembered under the definition key. */
@@ -171,6 +205,7 @@ static int execute_cached(struct cb_build *build, struct cb_vertex *vertex, stru
 	int r;
 
 	cb_cachekey_content(vertex, &content, &fields);
+	note_of(vertex)->inputs = cb_inputs_new(build, vertex, CB_TAKE_PTR(fields));
 	r = find_content(build, vertex, &content, err);
 	if (r != 0)
 		return r;
@@ -181,7 +216,7 @@ static int execute_cached(struct cb_build *build, struct cb_vertex *vertex, stru
 	/* Another process may have made the same meanwhile: its result will do. */
 	if (r == 0)
 		r = find_content(build, vertex, &content, err);
-	return r != 0 ? r : make(build, vertex, &content, CB_TAKE_PTR(fields), err);
+	return r != 0 ? r : make(build, vertex, &content, err);
 }
 
 static int execute(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err)

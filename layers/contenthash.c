@@ -3,6 +3,8 @@
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/sysmacros.h>
 #include <sys/xattr.h>
@@ -146,11 +148,21 @@ struct gathered {
 	bool *present;                                    /* false: a directory that was only looked into */
 };
 
+/* A file with more names than one. */
+struct linked {
+	uint64_t dev, ino;
+	char *path; /* with the number of its source before it */
+};
+
 struct run {
 	const struct cb_content_spec *spec;
 	_Atomic uint64_t entries, bytes, hashed;
 	unsigned char top[CB_CONTENT_DIGEST_SIZE];
 	struct cb_content_files top_files;
+	size_t source; /* the one being read */
+	pthread_mutex_t mutex;
+	struct linked *linked; /* guarded by mutex */
+	size_t n_linked, cap_linked;
 };
 
 void cb_content_files_done(struct cb_content_files *files)
@@ -161,8 +173,13 @@ void cb_content_files_done(struct cb_content_files *files)
 	*files = (struct cb_content_files){ .max = files->max };
 }
 
+/* What is known of one entry. */
+struct digests {
+	unsigned char entry[CB_CONTENT_DIGEST_SIZE], data[CB_CONTENT_DIGEST_SIZE];
+};
+
 static void files_add(struct cb_content_files *files, size_t max, char *path, const struct stat *st,
-	const unsigned char digest[CB_CONTENT_DIGEST_SIZE])
+	const unsigned char digest[CB_CONTENT_DIGEST_SIZE], const unsigned char data[CB_CONTENT_DIGEST_SIZE])
 {
 	struct cb_content_file *f;
 
@@ -181,6 +198,14 @@ static void files_add(struct cb_content_files *files, size_t max, char *path, co
 		.size = S_ISREG(st->st_mode) ? (uint64_t)st->st_size : 0,
 	};
 	memcpy(f->digest, digest, sizeof(f->digest));
+	if (data)
+		memcpy(f->data, data, sizeof(f->data));
+}
+
+/* The path in the tree of what is @rel below a source. */
+static char *full_path(const char *source, const char *rel)
+{
+	return *source && *rel ? cb_xasprintf("%s/%s", source, rel) : cb_xstrdup(*rel ? rel : source);
 }
 
 /* Moves everything of @from behind @to. */
@@ -208,10 +233,10 @@ static void add_metadata(struct cb_hasher *hasher, const struct stat *st)
 
 /* Size, capability and data of a regular file. Files with a capability never come from the index. */
 static int digest_regular(struct run *run, struct cb_tree_dir *dir, const struct cb_tree_ent *ent, struct stat *st,
-	struct cb_hasher *hasher, unsigned char ret[CB_CONTENT_DIGEST_SIZE], struct cb_err **err)
+	struct cb_hasher *hasher, struct digests *ret, struct cb_err **err)
 {
 	const struct cb_hash_index *index = run->spec->index;
-	unsigned char data[CB_CONTENT_DIGEST_SIZE];
+	unsigned char *data = ret->data;
 	char capability[CAPABILITY_MAX];
 	cleanup_close int fd = -EBADF;
 	size_t capability_len = 0;
@@ -233,14 +258,14 @@ static int digest_regular(struct run *run, struct cb_tree_dir *dir, const struct
 	cb_hasher_addn(hasher, (uint64_t)st->st_size);
 	cb_hasher_addn(hasher, capability_len);
 	cb_hasher_add(hasher, capability, capability_len);
-	cb_hasher_add(hasher, data, sizeof(data));
-	cb_hasher_finish_bytes(hasher, ret);
+	cb_hasher_add(hasher, data, CB_CONTENT_DIGEST_SIZE);
+	cb_hasher_finish_bytes(hasher, ret->entry);
 	return 0;
 }
 
 /* Anything but a directory. */
 static int digest_entry(struct run *run, struct cb_tree_dir *dir, const struct cb_tree_ent *ent, struct stat *st,
-	unsigned char ret[CB_CONTENT_DIGEST_SIZE], struct cb_err **err)
+	struct digests *ret, struct cb_err **err)
 {
 	CB_CLEANUP(cb_hasher_free) struct cb_hasher *hasher = cb_hasher_new();
 	cleanup_free char *target = NULL;
@@ -256,11 +281,27 @@ static int digest_entry(struct run *run, struct cb_tree_dir *dir, const struct c
 			err, CB_ERR_IO, "/%s/%s vanished while it was read", cb_tree_dir_path(dir), ent->name);
 	if (r < 0 || ent->type == DT_REG)
 		return r;
+	if (target) {
+		cb_hasher_add(hasher, target, strlen(target));
+		cb_hasher_finish_bytes(hasher, ret->data);
+	}
 	add_metadata(hasher, st);
 	cb_hasher_addn(hasher, ent->type == DT_CHR || ent->type == DT_BLK ? st->st_rdev : 0);
 	cb_hasher_adds(hasher, target ? target : "");
-	cb_hasher_finish_bytes(hasher, ret);
+	cb_hasher_finish_bytes(hasher, ret->entry);
 	return 0;
+}
+
+/* Notes a name of a file that has several; takes @path. */
+static void note_linked(struct run *run, const struct stat *st, char *path)
+{
+	char *name = cb_xasprintf("%zu/%s", run->source, path);
+
+	free(path);
+	pthread_mutex_lock(&run->mutex);
+	CB_GROW(run->linked, run->cap_linked, run->n_linked + 1);
+	run->linked[run->n_linked++] = (struct linked){ st->st_dev, st->st_ino, name };
+	pthread_mutex_unlock(&run->mutex);
 }
 
 /* --- Directories ---------------------------------------------------------------------------------------------------
@@ -285,14 +326,22 @@ static int entry(void *userdata, struct cb_visit_node *node, size_t i, struct cb
 {
 	struct run *run = userdata;
 	struct gathered *g = node->data;
+	struct digests digests = { 0 };
 	struct stat st;
-	int r = digest_entry(run, node->dir, &node->list.ents[i], &st, g->digests[i], err);
+	int r = digest_entry(run, node->dir, &node->list.ents[i], &st, &digests, err);
 
 	if (r < 0)
 		return r;
+	memcpy(g->digests[i], digests.entry, sizeof(digests.entry));
 	g->present[i] = true;
-	if (g->files)
-		files_add(&g->files[i], 1, cb_visit_path(node, i), &st, g->digests[i]);
+	if (node->list.ents[i].type == DT_REG && st.st_nlink > 1)
+		note_linked(run, &st, cb_visit_path(node, i));
+	if (g->files) {
+		cleanup_free char *rel = cb_visit_path(node, i);
+
+		files_add(&g->files[i], 1, full_path(run->spec->sources->v[run->source].path, rel), &st, digests.entry,
+			digests.data);
+	}
 	return 0;
 }
 
@@ -324,6 +373,7 @@ static int leave(void *userdata, struct cb_visit_node *node, struct cb_err **err
 	bool metadata = up || run->spec->whole;
 	unsigned char digest[CB_CONTENT_DIGEST_SIZE];
 	struct cb_content_files *files;
+	cleanup_free char *path = NULL;
 	size_t max;
 
 	(void)err;
@@ -337,7 +387,8 @@ static int leave(void *userdata, struct cb_visit_node *node, struct cb_err **err
 		return 0;
 	files = up ? &up->files[node->at] : &run->top_files;
 	max = run->spec->files->max;
-	files_add(files, max, cb_xasprintf("%s/", node->rel), &node->st, digest);
+	path = full_path(run->spec->sources->v[run->source].path, node->rel);
+	files_add(files, max, cb_xasprintf("%s/", path), &node->st, digest, NULL);
 	for (size_t i = 0; i < node->list.n; i++)
 		files_append(files, max, &g->files[i]);
 	return 0;
@@ -382,6 +433,7 @@ static int digest_single(struct run *run, const struct cb_copy_source *source, s
 	CB_CLEANUP(cb_tree_dir_free) struct cb_tree_dir *dir = NULL;
 	const char *slash = strrchr(source->path, '/');
 	cleanup_free char *parent = cb_xstrndup(source->path, slash ? (size_t)(slash - source->path) : 0);
+	struct digests digests = { 0 };
 	struct cb_tree_ent ent;
 	struct stat st;
 	int r = cb_tree_dir_open(run->spec->tree, parent, &dir, err);
@@ -391,21 +443,77 @@ static int digest_single(struct run *run, const struct cb_copy_source *source, s
 	if (r > 0)
 		return cb_err_set(err, CB_ERR_IO, "/%s vanished while it was read", source->path);
 	if (r == 0)
-		r = digest_entry(run, dir, &ent, &st, run->top, err);
-	if (r == 0 && run->spec->files)
-		files_add(&run->top_files, 1, cb_xstrdup(""), &st, run->top);
-	return r;
+		r = digest_entry(run, dir, &ent, &st, &digests, err);
+	if (r < 0)
+		return r;
+	memcpy(run->top, digests.entry, sizeof(run->top));
+	if (ent.type == DT_REG && st.st_nlink > 1)
+		note_linked(run, &st, cb_xstrdup(""));
+	if (run->spec->files)
+		files_add(&run->top_files, 1, cb_xstrdup(source->path), &st, digests.entry, digests.data);
+	return 0;
+}
+
+static int by_inode(const void *a, const void *b)
+{
+	const struct linked *x = a, *y = b;
+
+	if (x->dev != y->dev)
+		return x->dev < y->dev ? -1 : 1;
+	if (x->ino != y->ino)
+		return x->ino < y->ino ? -1 : 1;
+	return strcmp(x->path, y->path);
+}
+
+static int by_text(const void *a, const void *b)
+{
+	const char *const *x = a, *const *y = b;
+
+	return strcmp(*x, *y);
+}
+
+/* Which names are one file: "first second" for each further name, sorted, so that inode numbers do not count. */
+static void add_links(struct run *run, struct cb_hasher *hasher)
+{
+	cleanup_strv struct cb_strv pairs = { 0 };
+	const struct linked *first = NULL;
+
+	if (run->n_linked)
+		qsort(run->linked, run->n_linked, sizeof(*run->linked), by_inode);
+	for (size_t i = 0; i < run->n_linked; i++) {
+		const struct linked *at = &run->linked[i];
+
+		if (first && first->dev == at->dev && first->ino == at->ino)
+			cb_strv_addf(&pairs, "%s\n%s", first->path, at->path);
+		else
+			first = at;
+	}
+	if (!pairs.n)
+		return;
+	qsort(pairs.v, pairs.n, sizeof(char *), by_text);
+	cb_hasher_adds(hasher, "links");
+	for (size_t i = 0; i < pairs.n; i++)
+		cb_hasher_adds(hasher, pairs.v[i]);
+}
+
+static void run_done(struct run *run)
+{
+	for (size_t i = 0; i < run->n_linked; i++)
+		free(run->linked[i].path);
+	free(run->linked);
+	pthread_mutex_destroy(&run->mutex);
 }
 
 int cb_content_digest(const struct cb_content_spec *spec, struct cb_content_result *ret, struct cb_err **err)
 {
 	CB_CLEANUP(cb_hasher_free) struct cb_hasher *hasher = cb_hasher_new();
-	struct run run = { .spec = spec };
+	__attribute__((cleanup(run_done))) struct run run = { .spec = spec, .mutex = PTHREAD_MUTEX_INITIALIZER };
 
 	for (size_t i = 0; i < spec->sources->n; i++) {
 		const struct cb_copy_source *source = &spec->sources->v[i];
 		int r = cb_cancel_check(spec->cancel, err);
 
+		run.source = i;
 		if (r == 0)
 			r = source->is_dir ? digest_tree(&run, source, err) : digest_single(&run, source, err);
 		if (r == 0 && spec->files)
@@ -419,6 +527,7 @@ int cb_content_digest(const struct cb_content_spec *spec, struct cb_content_resu
 		cb_hasher_addn(hasher, source->is_dir);
 		cb_hasher_add(hasher, run.top, sizeof(run.top));
 	}
+	add_links(&run, hasher);
 	cb_hasher_finish_bytes(hasher, ret->digest);
 	ret->entries = run.entries;
 	ret->bytes = run.bytes;

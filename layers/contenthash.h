@@ -2,9 +2,10 @@
  * Content digests: what a COPY, ADD or mount really reads, as 32 bytes that do not change when the result would not.
  *
  * In the digest: type, mode, owner, size and data of files, link targets, device numbers, security.capability, names
- * below a directory. Not in it: times, inode numbers, the path that leads to a source, and the name of a source that
- * was written out (its user has that name in its own key). A source found by a pattern brings its name. Directories are
- * Merkle nodes, so equal trees have equal digests wherever they are.
+ * below a directory, which of the files are one file with several names. Not in it: times, inode numbers, the path that
+ * leads to a source, and the name of a source that was written out (its user has that name in its own key). A source
+ * found by a pattern brings its name. Directories are Merkle nodes, so equal trees have equal digests wherever they
+ * are.
  */
 #ifndef CB_LAYERS_CONTENTHASH_H
 #define CB_LAYERS_CONTENTHASH_H
@@ -43,10 +44,11 @@ struct cb_hash_index {
 
 /** One line of explanation: an entry that went into a digest. */
 struct cb_content_file {
-	char *path; /* below its source; "" for a source that is a file, "/" at the end for a directory */
+	char *path; /* in the tree, no "/" before it; "/" at the end for a directory */
 	uint32_t mode, uid, gid;
 	uint64_t size;
 	unsigned char digest[CB_CONTENT_DIGEST_SIZE]; /* of the entry with its metadata; directories: of all below */
+	unsigned char data[CB_CONTENT_DIGEST_SIZE];   /* of a file's bytes or a link's target alone, else zeros */
 };
 
 /** Entries in the order of a sorted walk, directories first, at most `max`; `total` counts all. Set `max` before. */

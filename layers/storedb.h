@@ -29,7 +29,7 @@ int cb_db_script(struct cb_db *db, const char *sql, struct cb_err **err);
 /** The one number that @sql gives. As cb_db_script. */
 int cb_db_ask(struct cb_db *db, const char *sql, int64_t *ret, struct cb_err **err);
 /** Version of the tables that this cbuild knows. */
-#define CB_DB_VERSION 2
+#define CB_DB_VERSION 3
 /** Makes the tables, or brings older ones forward; newer ones are left alone. storeschema.c */
 int cb_db_upgrade(struct cb_db *db, struct cb_err **err);
 void cb_db_lock(struct cb_db *db);

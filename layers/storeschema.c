@@ -49,6 +49,11 @@ static const char *const steps[] = {
 	"CREATE INDEX snapshots_parent ON snapshots(parent) WHERE parent IS NOT NULL;"
 	"CREATE TABLE cachemounts(name TEXT PRIMARY KEY, title TEXT, size INTEGER, created INTEGER, last_used INTEGER,"
 	" uses INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;",
+	/* record_notes: slot, another place of the record; files, a list of those it read (filelist.h). */
+	"CREATE TABLE record_notes(record INTEGER PRIMARY KEY REFERENCES records(id) ON DELETE CASCADE,"
+	" slot TEXT, files BLOB);"
+	"CREATE INDEX record_notes_slot ON record_notes(slot, record);"
+	"CREATE TABLE journal(id INTEGER PRIMARY KEY AUTOINCREMENT, created INTEGER, project TEXT, report TEXT);",
 };
 _Static_assert(ARRAY_SIZE(steps) + 1 == CB_DB_VERSION, "a step for each version");
 

@@ -4,11 +4,13 @@ _cbuild_options()
 {
 	case $1 in
 	build)
-		echo "--add-host --allow --build-arg --build-context --ca-cert --call --cgroup-parent --check --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --dns --dns-option --dns-search -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --pids-limit --platform --progress --pull -q --quiet --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --help" ;;
+		echo "--add-host --allow --build-arg --build-context --ca-cert --call --cgroup-parent --check --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --dns --dns-option --dns-search --explain -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --pids-limit --platform --progress --pull -q --quiet --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --help" ;;
 	check)
-		echo "--fail-on --fix --format --portable --standard --add-host --allow --build-arg --build-context --ca-cert --call --cgroup-parent --check --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --dns --dns-option --dns-search -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --pids-limit --platform --progress --pull -q --quiet --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --help" ;;
+		echo "--fail-on --fix --format --portable --standard --add-host --allow --build-arg --build-context --ca-cert --call --cgroup-parent --check --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --dns --dns-option --dns-search --explain -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --pids-limit --platform --progress --pull -q --quiet --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --help" ;;
+	explain)
+		echo "--format --root --help" ;;
 	graph)
-		echo "--format --add-host --allow --build-arg --build-context --ca-cert --call --cgroup-parent --check --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --dns --dns-option --dns-search -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --pids-limit --platform --progress --pull -q --quiet --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --help" ;;
+		echo "--format --add-host --allow --build-arg --build-context --ca-cert --call --cgroup-parent --check --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --dns --dns-option --dns-search --explain -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --pids-limit --platform --progress --pull -q --quiet --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --help" ;;
 	run)
 		echo "--entrypoint -e --env --isolation --network --root -u --user -w --workdir --help" ;;
 	doctor)
@@ -38,7 +40,7 @@ _cbuild()
 	command=build
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
-		build | check | graph | run | parse | fmt | flatten | doctor | fsck | du | prune | policy | debug | version | help)
+		build | check | explain | graph | run | parse | fmt | flatten | doctor | fsck | du | prune | policy | debug | version | help)
 			command=$word
 			break
 			;;
@@ -52,6 +54,10 @@ _cbuild()
 		;;
 	--ca-cert)
 		COMPREPLY=($(compgen -f -- "$cur"))
+		return
+		;;
+	--explain)
+		COMPREPLY=($(compgen -W "text json" -- "$cur"))
 		return
 		;;
 	-f | --file)
@@ -99,7 +105,7 @@ _cbuild()
 		esac
 		return
 		;;
-	--add-host | --build-arg | --build-context | --entrypoint | -e | --env | --insecure-registry | -j | --jobs | --label | --no-cache-filter | -o | --output | --platform | --secret | --shm-size | --ssh | --ssh | -t | --tag | --target | --ulimit | -u | --user | -w | --workdir | --cgroup-parent | --cpu-period | --cpu-quota | -c | --cpu-shares | --cpuset-cpus | --cpuset-mems | --dns | --dns-option | --dns-search | --hostname | -m | --memory | --memory-swap | --pids-limit | --resource | --step-timeout | --timeout)
+	--add-host | --build-arg | --build-context | --entrypoint | -e | --env | --insecure-registry | -j | --jobs | --label | --no-cache-filter | -o | --output | --platform | --secret | --shm-size | --ssh | --ssh | -t | --tag | --target | --ulimit | -u | --user | -w | --workdir | --cgroup-parent | --cpu-period | --cpu-quota | -c | --cpu-shares | --cpuset-cpus | --cpuset-mems | --dns | --dns-option | --dns-search --explain | --hostname | -m | --memory | --memory-swap | --pids-limit | --resource | --step-timeout | --timeout)
 		return
 		;;
 	esac
@@ -108,12 +114,12 @@ _cbuild()
 		return
 	fi
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W "build check graph run parse fmt flatten doctor fsck du prune policy debug version help" -- "$cur"))
+		COMPREPLY=($(compgen -W "build check explain graph run parse fmt flatten doctor fsck du prune policy debug version help" -- "$cur"))
 	fi
 	case $command in
-	help) COMPREPLY=($(compgen -W "build check graph run parse fmt flatten doctor fsck du prune policy debug version" -- "$cur")) ;;
+	help) COMPREPLY=($(compgen -W "build check explain graph run parse fmt flatten doctor fsck du prune policy debug version" -- "$cur")) ;;
 	debug) COMPREPLY=($(compgen -W "words" -- "$cur")) ;;
-	build | graph | flatten) COMPREPLY+=($(compgen -d -- "$cur")) ;;
+	build | explain | graph | flatten) COMPREPLY+=($(compgen -d -- "$cur")) ;;
 	check | parse | fmt) COMPREPLY=($(compgen -f -- "$cur")) ;;
 	esac
 }

@@ -1,11 +1,12 @@
 # fish completion for cbuild
 
-set -l commands build check graph run parse fmt flatten doctor fsck du prune policy debug version help
-set -l building "not __fish_seen_subcommand_from run parse fmt flatten doctor fsck du prune policy debug version help"
+set -l commands build check explain graph run parse fmt flatten doctor fsck du prune policy debug version help
+set -l building "not __fish_seen_subcommand_from explain run parse fmt flatten doctor fsck du prune policy debug version help"
 
 complete -c cbuild -f
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a build -d 'build an image (the default command)'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a check -d 'report what is unwise in a Buildfile, without building'
+complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a explain -d 'say why the steps of the last build ran'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a graph -d 'print the graph of steps of a build'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a run -d 'run a built image in the foreground'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a parse -d 'check the syntax of a Buildfile, or print its tree'
@@ -24,7 +25,7 @@ complete -c cbuild -n "__fish_seen_subcommand_from parse" -F
 complete -c cbuild -n "__fish_seen_subcommand_from fmt" -F
 complete -c cbuild -n "__fish_seen_subcommand_from flatten" -a "(__fish_complete_directories)"
 complete -c cbuild -n "__fish_seen_subcommand_from debug" -a words
-complete -c cbuild -n "__fish_seen_subcommand_from help" -a "build check graph run parse fmt flatten doctor fsck du prune policy debug version"
+complete -c cbuild -n "__fish_seen_subcommand_from help" -a "build check explain graph run parse fmt flatten doctor fsck du prune policy debug version"
 complete -c cbuild -s h -l help -d 'print this help'
 complete -c cbuild -n $building -l add-host -x -d 'add a line to /etc/hosts of RUN steps'
 complete -c cbuild -n $building -l allow -x -a "network.host security.insecure" -d 'grant what a Buildfile may ask for: network.host, security.insecure'
@@ -43,6 +44,7 @@ complete -c cbuild -n $building -s D -l debug -d 'tell on standard error what ha
 complete -c cbuild -n $building -l dns -x -d 'name server of RUN steps, in place of the host\'s'
 complete -c cbuild -n $building -l dns-option -x -d 'option line of resolv.conf in RUN steps'
 complete -c cbuild -n $building -l dns-search -x -d 'search domain of RUN steps'
+complete -c cbuild -n $building -l explain -d 'say at the end, for each step, what it was that made it run'
 complete -c cbuild -n $building -s f -l file -r -F -d 'the Buildfile ("-": standard input); default: Buildfile, Dockerfile, Containerfile or dockerfile in CONTEXT'
 complete -c cbuild -n $building -l hostname -x -d 'host name in RUN steps; default: buildkitsandbox'
 complete -c cbuild -n $building -l iidfile -r -F -d 'write the image ID to FILE'
@@ -114,3 +116,6 @@ complete -c cbuild -n "__fish_seen_subcommand_from policy" -l keep-storage -x -d
 complete -c cbuild -n "__fish_seen_subcommand_from policy" -l min-free -x -d 'remove the oldest until the disk has SIZE free'
 complete -c cbuild -n "__fish_seen_subcommand_from policy" -l quota -x -d 'let no build make the store larger than SIZE'
 complete -c cbuild -n "__fish_seen_subcommand_from policy" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from explain" -a "(__fish_complete_directories)"
+complete -c cbuild -n "__fish_seen_subcommand_from explain" -l format -x -a 'text json' -d 'text, or JSON for programs'
+complete -c cbuild -n "__fish_seen_subcommand_from explain" -l root -x -a '(__fish_complete_directories)' -d 'the store'

@@ -149,7 +149,7 @@ static void tables_are_sound(void **state)
 				assert_false(opt->letter && cb_strv_has(&names, letter));
 				if (opt->letter)
 					cb_strv_add(&names, letter);
-				assert_int_equal(opt->value != NULL, opt->kind == CB_OPT_VALUE);
+				assert_int_equal(opt->value != NULL, opt->kind != CB_OPT_FLAG);
 				assert_int_not_equal(opt->id, CB_OPT_HELP);
 				assert_false(opt->help && cb_str_ends(opt->help, "."));
 			}

@@ -80,6 +80,11 @@ static const struct {
 		false },
 	{ "parents: wildcard takes only what it needs", "f a/x =1; f b/y", "--parents */x", "f a/x =1; f c/z",
 		"--parents */x", true, false },
+	{ "two names of one file", "f s/a =x; h s/b >s/a", "s", "f s/a =x; f s/b =x", "s", false, false },
+	{ "the same links elsewhere", "f s/a =x; h s/b >s/a", "s", "f t/a =x; h t/b >t/a", "t", true, false },
+	{ "a name outside does not count", "f s/a =x; h b >s/a", "s", "f s/a =x", "s", true, false },
+	{ "other names of one file", "f s/a =x; h s/b >s/a; f s/c =x", "s", "f s/a =x; f s/b =x; h s/c >s/a", "s",
+		false, false },
 	{ "device numbers", "c s/n >1.3", "s", "c s/n >1.5", "s", false, true },
 };
 
@@ -279,11 +284,11 @@ static void threads_agree(void **state)
 	assert_memory_equal(one, many, 32);
 	assert_int_equal(files.n, 50);
 	assert_int_equal(files.total, 1 + 10 + 10 * 3 + 900);
-	assert_string_equal(files.v[0].path, "/");
-	assert_string_equal(files.v[1].path, "d0/");
-	assert_string_equal(files.v[2].path, "d0/e0/");
-	assert_string_equal(files.v[3].path, "d0/e0/f0");
-	assert_string_equal(files.v[4].path, "d0/e0/f12");
+	assert_string_equal(files.v[0].path, "s/");
+	assert_string_equal(files.v[1].path, "s/d0/");
+	assert_string_equal(files.v[2].path, "s/d0/e0/");
+	assert_string_equal(files.v[3].path, "s/d0/e0/f0");
+	assert_string_equal(files.v[4].path, "s/d0/e0/f12");
 	cb_content_files_done(&files);
 	cb_pool_free(pool);
 }

@@ -201,10 +201,17 @@ static void records(void **state)
 	assert_ok(cb_record_find(fx->store, &keys[0], &out, &err));
 	assert_null(out.snapshot);
 	cb_record_done(&out);
-	assert_ok(cb_record_latest(fx->store, "p/0", &out, &err));
-	assert_null(out.snapshot);
-	cb_record_done(&out);
-	assert_code(cb_record_latest(fx->store, "p/1", &out, &err), 1);
+	/* The second has no inputs, so only the first tells something. */
+	{
+		struct cb_record near[CB_RECORD_NEAR_MAX] = { 0 };
+
+		assert_code(cb_record_near(fx->store, "p/0", "slot", 0, near, &err), 1);
+		assert_int_equal(near[0].id, rec);
+		assert_string_equal(near[0].inputs, "[1]");
+		cb_record_done(&near[0]);
+		assert_code(cb_record_near(fx->store, "p/0", "", rec, near, &err), 0);
+		assert_code(cb_record_near(fx->store, "p/1", "s/1", 0, near, &err), 0);
+	}
 
 	/* Survives a new process; dies with its snapshot, also when only the directory was removed. */
 	reopen(fx);
