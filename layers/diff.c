@@ -223,6 +223,7 @@ int cb_diff_tar(const struct cb_diff_spec *spec, struct cb_sink out, struct cb_d
 
 	d.rootfd = spec->fs_fd;
 	d.tar = cb_tarwriter_new(out);
+	cb_tarwriter_watch(d.tar, spec->watch);
 	d.buf = cb_xmalloc(CB_DIFF_BUF);
 	d.stubs = cb_map_new(NULL);
 	d.inodes = cb_map_new(cb_diff_inode_free);
