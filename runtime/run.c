@@ -194,6 +194,26 @@ static int wait_end(struct cb_run *run, const struct cb_cancel *cancel, int grac
 	}
 }
 
+/* Takes away an empty file or directory; the times of @dir stay. */
+static void remove_target(int dir, const char *name)
+{
+	struct timespec times[2];
+	struct stat up, st;
+	int r = -1;
+
+	if (dir < 0 || fstat(dir, &up) < 0 || fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+		return;
+	if (S_ISDIR(st.st_mode))
+		r = unlinkat(dir, name, AT_REMOVEDIR);
+	else if (S_ISREG(st.st_mode) && st.st_size == 0)
+		r = unlinkat(dir, name, 0);
+	if (r < 0)
+		return;
+	times[0] = up.st_atim;
+	times[1] = up.st_mtim;
+	(void)utimensat(dir, "", times, AT_EMPTY_PATH);
+}
+
 /* Mount targets that had to be made in the image, deepest first, if they are still as they were: empty. */
 static void remove_created(const struct cb_run *run)
 {
@@ -204,13 +224,8 @@ static void remove_created(const struct cb_run *run)
 		cleanup_free char *parent = cb_path_dir(path);
 		cleanup_close int dir = cb_path_open_beneath(
 			run->upper_fd, strcmp(parent, "/") == 0 ? "." : parent + 1, O_PATH | O_DIRECTORY, 0);
-		struct stat st;
-		if (dir < 0 || fstatat(dir, cb_path_base(path), &st, AT_SYMLINK_NOFOLLOW) < 0)
-			continue;
-		if (S_ISDIR(st.st_mode))
-			(void)unlinkat(dir, cb_path_base(path), AT_REMOVEDIR);
-		else if (S_ISREG(st.st_mode) && st.st_size == 0)
-			(void)unlinkat(dir, cb_path_base(path), 0);
+
+		remove_target(dir, cb_path_base(path));
 	}
 }
 

@@ -22,8 +22,9 @@
 /* A mount on its way: the caller's, or one of ours for a generated file. */
 struct item {
 	struct cb_run_mount m;
-	size_t order; /* of two equal targets, the later wins */
-	int source;   /* detached mount, ours; -1 */
+	size_t order;   /* of two equal targets, the later wins */
+	bool generated; /* ours, not of the spec */
+	int source;     /* detached mount, ours; -1 */
 	bool dir;
 	const char *sub; /* still to be done inside */
 };
@@ -133,6 +134,7 @@ static void plan_items(const struct cb_run_spec *spec, struct plan *plan)
 		plan->items[plan->n++].m = spec->mounts[i];
 	for (size_t i = 0; i < plan->n; i++) {
 		plan->items[i].order = i;
+		plan->items[i].generated = i < 2;
 		plan->items[i].source = -EBADF;
 	}
 	qsort(plan->items, plan->n, sizeof(*plan->items), by_target);
@@ -243,6 +245,7 @@ static void encode_mounts(struct plan *plan, struct cb_spec_message *msg, struct
 		cb_wire_put_str(out, item->m.target);
 		cb_wire_put_str(out, item->sub);
 		cb_wire_put_u64(out, item->m.readonly);
+		cb_wire_put_u64(out, item->generated);
 		cb_wire_put_u64(out, item->source >= 0 ? message_add(msg, CB_TAKE_FD(item->source), true) : NO_FD);
 		cb_wire_put_u64(out, item->m.size);
 		cb_wire_put_bytes(out, item->m.data, item->m.kind == CB_RUN_MOUNT_FILE ? item->m.len : 0);

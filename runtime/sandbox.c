@@ -108,6 +108,7 @@ static void decode_mounts(struct cb_wire *in, const int *fds, size_t n_fds, stru
 		m->target = cb_wire_get_str(in);
 		m->sub = cb_wire_get_str(in);
 		m->readonly = cb_wire_get_u64(in) != 0;
+		m->generated = cb_wire_get_u64(in) != 0;
 		m->fd = take_fd(fds, n_fds, cb_wire_get_u64(in));
 		m->size = cb_wire_get_u64(in);
 		m->data = cb_wire_get_bytes(in, &m->len);

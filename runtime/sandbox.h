@@ -76,7 +76,8 @@ struct cb_sandbox_mount {
 	enum cb_run_mount_kind kind;
 	const char *target, *sub;
 	bool readonly;
-	int fd; /* a detached mount, or -1 */
+	bool generated; /* /etc/hosts and /etc/resolv.conf of our own */
+	int fd;         /* a detached mount, or -1 */
 	uint64_t size;
 	const void *data;
 	size_t len;

@@ -59,9 +59,9 @@ static int create_entry(const struct cb_sandbox *sb, int root, const char *path,
 	cleanup_free char *parent = cb_path_dir(path);
 	cleanup_close int up = cb_path_open_in_root(root, parent, O_PATH | O_DIRECTORY, 0);
 	const char *name = cb_path_base(path);
-	struct stat st;
+	struct stat st, before;
 
-	if (up < 0)
+	if (up < 0 || fstat(up, &before) < 0)
 		return -1;
 	if (fstatat(up, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode)) {
 		cleanup_close int behind = create_behind_link(sb, root, up, name, dir, depth);
@@ -76,6 +76,9 @@ static int create_entry(const struct cb_sandbox *sb, int root, const char *path,
 			return -1;
 	}
 	report_created(sb, up, name);
+	/* The command and the layer see the directory as it was. */
+	const struct timespec times[2] = { before.st_atim, before.st_mtim };
+	(void)utimensat(up, "", times, AT_EMPTY_PATH);
 	return 0;
 }
 
@@ -102,14 +105,15 @@ static int create_target(const struct cb_sandbox *sb, int root, const char *path
 	return cb_path_open_in_root(root, path, O_PATH, 0);
 }
 
-static int target_open(const struct cb_sandbox *sb, int root, const char *path, bool dir)
+/* -1: what is generated for every run has no place below a read-only mount, and is left out there. */
+static int target_open(const struct cb_sandbox *sb, int root, const struct cb_sandbox_mount *m, bool dir)
 {
-	int fd = cb_path_open_in_root(root, path, O_PATH, 0);
+	int fd = cb_path_open_in_root(root, m->target, O_PATH, 0);
 
 	if (fd < 0 && errno == ENOENT)
-		fd = create_target(sb, root, path, dir, 0);
-	if (fd < 0)
-		cb_sandbox_fail(sb, errno, "open mount target %s", path);
+		fd = create_target(sb, root, m->target, dir, 0);
+	if (fd < 0 && !(m->generated && errno == EROFS))
+		cb_sandbox_fail(sb, errno, "open mount target %s", m->target);
 	return fd;
 }
 
@@ -227,7 +231,9 @@ static void add_mount(struct cb_sandbox *sb, int root, const struct cb_sandbox_m
 	}
 	if (source < 0 || fstat(source, &st) < 0)
 		cb_sandbox_fail(sb, errno, "make mount %s", m->target);
-	cleanup_close int target = target_open(sb, root, m->target, S_ISDIR(st.st_mode));
+	cleanup_close int target = target_open(sb, root, m, S_ISDIR(st.st_mode));
+	if (target < 0)
+		return;
 	if (cb_sys_move_mount(source, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
 		cb_sandbox_fail(sb, errno, "mount on %s", m->target);
 }

@@ -72,6 +72,43 @@ END
 )
 is "no entries" "$layers" "$(printf '[]\n[]\n[]')"
 
+say "where a target has to be made in the image, the times of its directory stay"
+context times <<END
+FROM $base
+RUN mkdir /old
+RUN rm -r /old && mkdir -p /old/deep/sub /old/busy && touch -d @1000000000 /old/deep/sub /old/deep /old/busy /old
+RUN --mount=type=tmpfs,target=/old/deep/mnt/one --mount=type=tmpfs,target=/old/deep/two --mount=type=tmpfs,target=/old/busy/mnt \\
+	stat -c %Y /old/deep /old/busy >/seen && echo x >/old/deep/sub/file && touch -d @1100000000 /old/busy
+END
+build "$context"
+is "as the command sees them" "$(cat_ /seen)" "$(printf '1000000000\n1000000000')"
+times() {
+	python3 - "$work/out.tar" <<'END'
+import sys, tarfile, json, io, gzip
+image = tarfile.open(sys.argv[1])
+read = lambda d: image.extractfile("blobs/" + d.replace(":", "/")).read()
+manifest = json.loads(read(json.load(image.extractfile("index.json"))["manifests"][0]["digest"]))
+for member in tarfile.open(fileobj=io.BytesIO(gzip.decompress(read(manifest["layers"][-1]["digest"])))):
+    print(member.name, int(member.mtime))
+END
+}
+has "not changed by us" "$(times)" "old/deep 1000000000"
+hasnt "no target is left" "$(times)" "mnt"
+hasnt "nor the other" "$(times)" "two"
+
+say "mounts over /etc"
+context etc <<END
+FROM $base
+RUN --mount=source=sub,target=/etc cat /etc/file >/from-etc && ! test -e /etc/hosts
+RUN --mount=source=sub,target=/etc,rw test -s /etc/hosts && cat /etc/file >>/from-etc
+RUN --mount=type=tmpfs,target=/etc test -s /etc/resolv.conf && echo tmpfs >>/from-etc
+RUN test -s /etc/hosts && cat /etc/passwd >/passwd
+END
+mkdir "$context/sub" && echo context >"$context/sub/file"
+build "$context"
+is "each is what it says" "$(cat_ /from-etc)" "$(printf 'context\ncontext\ntmpfs')"
+has "and the image's is as it was" "$(cat_ /passwd)" root:x:0:0
+
 say "what a bind mount shows counts for the cache, and nothing else does"
 context key <<END
 FROM $base
