@@ -15,7 +15,6 @@
 #include "builder/commit.h"
 #include "builder/include.h"
 #include "builder/policy.h"
-#include "builder/secret.h"
 
 /* RUN steps at once when --jobs does not say: they wait more than they compute. */
 #define JOBS_DEFAULT 64
@@ -71,8 +70,7 @@ static int open_registry(struct cb_build *build, struct cb_err **err)
 	struct cb_registry_options options = { 0 };
 	int r;
 
-	options.http.ca_file = settings->ca_cert;
-	options.insecure_hosts = (const char *const *)settings->insecure_registries.v;
+	cb_access_apply(&settings->access, &options);
 	r = cb_http_new(&options.http, &build->http, err);
 	if (r == 0)
 		r = cb_registry_new(&options, &build->registry, err);
@@ -123,9 +121,6 @@ static int build_open(struct cb_build *build, bool runs, struct cb_err **err)
 		snprintf(build->salt + 2 * i, 3, "%02x", random[i]);
 	build->snapfds = cb_snapfds_new(build->store);
 	build->progress = cb_progress_new(mode, STDERR_FILENO, "Building");
-	build->shown_needles = cb_secrets_shown(settings);
-	build->kept_needles = cb_secrets_kept(settings);
-	cb_progress_redact(build->progress, build->shown_needles);
 	start_pools(build);
 	return open_registry(build, err);
 }
@@ -199,8 +194,6 @@ struct cb_build *cb_build_close(struct cb_build *build)
 	cb_runtime_close(build->runtime);
 	cb_store_free(build->store);
 	cb_progress_free(build->progress);
-	cb_needles_free(build->shown_needles);
-	cb_needles_free(build->kept_needles);
 	cb_queue_free(build->scheduler.queue);
 	cb_cancel_free(build->scheduler.cancel);
 	cb_closep(&build->signal_fd);

@@ -19,15 +19,14 @@
 #include "builder/commit.h"
 #include "builder/help.h"
 #include "builder/include.h"
-#include "builder/leakscan.h"
 #include "builder/report.h"
-#include "builder/secret.h"
 
 /* All -o of a build; -t alone is one too. */
 struct outputs {
 	struct cb_output_request **v;
 	size_t n;
 	unsigned int needs;
+	bool push;                           /* one of them goes to registries */
 	struct cb_compress_spec compression; /* of the first that has layers */
 	bool rewrite_timestamp;
 	bool has_epoch; /* source-date-epoch was given */
@@ -65,6 +64,7 @@ static int take_request(struct outputs *outputs, const struct cb_output_request 
 				"outputs of one build with different values of rewrite-timestamp");
 	}
 	outputs->needs |= needs;
+	outputs->push |= request->push;
 	return 0;
 }
 
@@ -96,15 +96,32 @@ static int check_file(const char *option, const char *path, struct cb_err **err)
 	return 0;
 }
 
+/* --push: images that are stored go to their registries as well; without one, the image goes there alone. */
+static int add_push(const struct cb_settings *settings, struct outputs *outputs, struct cb_err **err)
+{
+	struct cb_output_spec registry = { .type = (char *)"registry" };
+
+	for (size_t i = 0; i < outputs->n; i++) {
+		struct cb_output_request *request = outputs->v[i];
+
+		if (request->type == CB_OUTPUT_STORE && request->names.n)
+			request->push = true;
+		outputs->push |= request->push;
+	}
+	return outputs->push ? 0 : add_output(outputs, &registry, &settings->tags, err);
+}
+
 static int make_outputs(const struct cb_settings *settings, struct outputs *outputs, struct cb_err **err)
 {
 	int r = 0;
 
 	outputs->compression = (struct cb_compress_spec){ CB_CODEC_GZIP, CB_LEVEL_DEFAULT };
-	outputs->v = cb_xcalloc(settings->n_outputs + 1, sizeof(struct cb_output_request *));
+	outputs->v = cb_xcalloc(settings->n_outputs + 2, sizeof(struct cb_output_request *));
 	for (size_t i = 0; i < settings->n_outputs && r == 0; i++)
 		r = add_output(outputs, &settings->outputs[i], &settings->tags, err);
-	if (r == 0 && !settings->n_outputs)
+	if (r == 0 && settings->push)
+		r = add_push(settings, outputs, err);
+	if (r == 0 && !outputs->n)
 		r = add_output(outputs, NULL, &settings->tags, err);
 	if (r == 0)
 		r = check_file("iidfile", settings->iidfile, err);
@@ -184,8 +201,6 @@ static int write_outputs(struct cb_build *build, const struct outputs *outputs, 
 	if (!outputs->needs)
 		return 0;
 	r = cb_build_result(build, outputs->needs, &outputs->compression, &result, err);
-	if (r >= 0)
-		r = cb_leakscan_result(build, outputs->needs, result, err);
 	for (size_t i = 0; i < outputs->n && r >= 0; i++)
 		if (cb_output_needs(outputs->v[i]))
 			r = write_one(build, outputs->v[i], result, meta, err);
@@ -197,6 +212,44 @@ static int write_outputs(struct cb_build *build, const struct outputs *outputs, 
 	if (r >= 0 && settings->quiet)
 		r = print_id(outputs, result, err);
 	return r < 0 ? r : 0;
+}
+
+/* ---- permission ----------------------------------------------------------------------------------------------- */
+
+struct asking {
+	struct cb_build *build;
+	const struct outputs *outputs;
+};
+
+static int ask_registries(void *arg, struct cb_err **err)
+{
+	const struct asking *asking = arg;
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < asking->outputs->n; i++)
+		r = cb_output_may_push(
+			asking->outputs->v[i], asking->build->registry, asking->build->scheduler.cancel, err);
+	return r;
+}
+
+/* A build should not take an hour to find that its result may not be pushed. */
+static int check_push(struct cb_build *build, const struct outputs *outputs, struct cb_err **err)
+{
+	struct asking asking = { build, outputs };
+	void *arg = &asking;
+	uint32_t id;
+	int r;
+
+	if (!outputs->push)
+		return 0;
+	id = cb_build_show(build, "[internal] ask for permission to push");
+	cb_progress_started(build->progress, id);
+	r = cb_scheduler_call(&build->scheduler, CB_LANE_NET, ask_registries, &arg, 1, err);
+	if (r < 0)
+		cb_progress_error(build->progress, id, err && *err ? cb_err_msg(*err) : "");
+	else
+		cb_progress_done(build->progress, id);
+	return r;
 }
 
 /* ---- the command ---------------------------------------------------------------------------------------------- */
@@ -227,6 +280,8 @@ static int run(struct cb_build *build, const struct outputs *outputs, struct cb_
 	r = cb_build_plan(build, err);
 	if (r == 0)
 		settle_times(build, outputs);
+	if (r == 0)
+		r = check_push(build, outputs, err);
 	if (r == 0 && outputs->needs & CB_OUTPUT_LAYERS)
 		build->commits = cb_commits_new(build, &outputs->compression);
 	if (r == 0)
@@ -274,8 +329,7 @@ static int conclude(struct cb_build *build, int code, struct cb_err *err)
 	if (build->parsed)
 		cb_buildfile_localise(build->parsed, err);
 	cb_includes_report(build->includes, &source);
-	return cb_report_fail_redacted(
-		err, source.name ? &source : NULL, step.name ? &step : NULL, build->shown_needles);
+	return cb_report_fail(err, source.name ? &source : NULL, step.name ? &step : NULL);
 }
 
 static int build_main(const struct cb_settings *settings)
@@ -310,7 +364,6 @@ int cb_cmd_build(int argc, char **argv)
 	if (r > 0)
 		return cb_help_command("build");
 	cb_log_enable(settings.debug);
-	cb_secrets_load(&settings);
 	if (settings.call != CB_CALL_BUILD)
 		return cb_check_call(&settings);
 	return build_main(&settings);

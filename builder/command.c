@@ -8,6 +8,7 @@
 
 #include "base/err.h"
 #include "base/strv.h"
+#include "builder/access.h"
 #include "builder/help.h"
 #include "builder/report.h"
 #include "builder/settings.h"
@@ -23,6 +24,10 @@ const struct cb_command cb_commands[] = {
 		cb_cmd_graph },
 	{ "run", "[OPTIONS] IMAGE [COMMAND...]", "run a built image in the foreground", { cb_run_options, NULL },
 		cb_cmd_run },
+	{ "push", "[OPTIONS] NAME [DEST]", "push an image of the store to a registry",
+		{ cb_push_options, cb_access_options }, cb_cmd_push },
+	{ "pull", "[OPTIONS] NAME", "fetch an image into the store", { cb_pull_options, cb_access_options },
+		cb_cmd_pull },
 	{ "parse", "[OPTIONS] FILE|-", "check the syntax of a Buildfile, or print its tree", { cb_parse_options, NULL },
 		cb_cmd_parse },
 	{ "fmt", "[OPTIONS] FILE|-...", "give Buildfiles the common look", { cb_fmt_options, NULL }, cb_cmd_fmt },

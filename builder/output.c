@@ -21,8 +21,13 @@ enum attr {
 	ATTR_TAR = 1 << 4,
 	ATTR_REWRITE = 1 << 5,
 	ATTR_EPOCH = 1 << 6,
+	ATTR_PUSH = 1 << 7,
+	ATTR_BY_DIGEST = 1 << 8,
 };
 #define ATTRS_IMAGE (ATTR_NAME | ATTR_COMPRESSION | ATTR_LEVEL | ATTR_MEDIATYPES | ATTR_REWRITE | ATTR_EPOCH)
+
+#define ATTRS_PUSH (ATTR_PUSH | ATTR_BY_DIGEST)
+#define NEEDS_IMAGE (CB_OUTPUT_LAYERS | CB_OUTPUT_BASE_BLOBS)
 
 enum dest_rule { DEST_NONE, DEST_FILE, DEST_DIR };
 
@@ -34,9 +39,10 @@ static const struct type {
 	unsigned int needs;
 	const char *title;
 } types[] = {
-	{ "image", CB_OUTPUT_STORE, DEST_NONE, ATTRS_IMAGE, CB_OUTPUT_LAYERS, "exporting to image" },
-	{ "oci", CB_OUTPUT_OCI, DEST_FILE, ATTRS_IMAGE | ATTR_TAR, CB_OUTPUT_LAYERS, "exporting to oci image format" },
-	{ "docker", CB_OUTPUT_DOCKER, DEST_FILE, ATTRS_IMAGE, CB_OUTPUT_LAYERS, "exporting to docker image format" },
+	{ "image", CB_OUTPUT_STORE, DEST_NONE, ATTRS_IMAGE | ATTRS_PUSH, NEEDS_IMAGE, "exporting to image" },
+	{ "registry", CB_OUTPUT_REGISTRY, DEST_NONE, ATTRS_IMAGE | ATTRS_PUSH, CB_OUTPUT_LAYERS, "pushing image" },
+	{ "oci", CB_OUTPUT_OCI, DEST_FILE, ATTRS_IMAGE | ATTR_TAR, NEEDS_IMAGE, "exporting to oci image format" },
+	{ "docker", CB_OUTPUT_DOCKER, DEST_FILE, ATTRS_IMAGE, NEEDS_IMAGE, "exporting to docker image format" },
 	{ "local", CB_OUTPUT_LOCAL, DEST_DIR, ATTR_EPOCH, CB_OUTPUT_FILES, "exporting to client directory" },
 	{ "tar", CB_OUTPUT_TAR, DEST_FILE, ATTR_EPOCH, CB_OUTPUT_FILES, "exporting to client tarball" },
 	{ "cacheonly", CB_OUTPUT_CACHEONLY, DEST_NONE, 0, 0, "keeping the result in the cache" },
@@ -64,7 +70,7 @@ static const struct type *find_type(const char *name, struct cb_err **err)
 	if (near)
 		cb_err_hint(err, CB_ERR_USAGE, "did you mean \"%s\"?", near);
 	else
-		cb_err_hint(err, CB_ERR_USAGE, "types are image, oci, docker, local, tar and cacheonly");
+		cb_err_hint(err, CB_ERR_USAGE, "types are image, registry, oci, docker, local, tar and cacheonly");
 	return NULL;
 }
 
@@ -139,6 +145,8 @@ static int set_attr(struct cb_output_request *request, const struct type *type, 
 		{ "tar", ATTR_TAR },
 		{ "rewrite-timestamp", ATTR_REWRITE },
 		{ "source-date-epoch", ATTR_EPOCH },
+		{ "push", ATTR_PUSH },
+		{ "push-by-digest", ATTR_BY_DIGEST },
 	};
 	const char *value = strchr(attr, '=');
 	cleanup_free char *key = cb_xstrndup(attr, value ? (size_t)(value - attr) : strlen(attr));
@@ -164,9 +172,25 @@ static int set_attr(struct cb_output_request *request, const struct type *type, 
 		return usage(err, cb_epoch_parse(strchr(attr, '=') ? value : "", &request->epoch, err));
 	case ATTR_MEDIATYPES:
 		return parse_bool(key, value, &request->oci_mediatypes, err);
+	case ATTR_PUSH:
+		return parse_bool(key, value, &request->push, err);
+	case ATTR_BY_DIGEST:
+		return parse_bool(key, value, &request->by_digest, err);
 	default:
 		return parse_bool(key, value, &request->tar, err);
 	}
+}
+
+static int check_push(const struct cb_output_request *request, const struct type *type, struct cb_err **err)
+{
+	if (request->type == CB_OUTPUT_REGISTRY && !request->push)
+		return cb_err_set(err, CB_ERR_USAGE, "output type registry with push=false does nothing");
+	if (request->by_digest && !request->push)
+		return cb_err_set(err, CB_ERR_USAGE, "push-by-digest needs push=true");
+	if (!request->push || request->names.n)
+		return 0;
+	cb_err_set(err, CB_ERR_USAGE, "output type %s needs a name to push to", type->name);
+	return cb_err_hint(err, CB_ERR_USAGE, "for example: -t registry.example.com/team/app:1");
 }
 
 static int fill(struct cb_output_request *request, const struct type *type, const struct cb_output_spec *spec,
@@ -177,6 +201,7 @@ static int fill(struct cb_output_request *request, const struct type *type, cons
 
 	request->type = type->type;
 	request->tar = true;
+	request->push = type->type == CB_OUTPUT_REGISTRY;
 	request->oci_mediatypes = true;
 	request->compression = (struct cb_compress_spec){ .codec = CB_CODEC_GZIP, .level = CB_LEVEL_DEFAULT };
 	if (codec && (type->attrs & ATTR_COMPRESSION))
@@ -185,6 +210,9 @@ static int fill(struct cb_output_request *request, const struct type *type, cons
 		r = set_attr(request, type, spec->attrs.v[i], err);
 	for (size_t i = 0; r == 0 && tags && (type->attrs & ATTR_NAME) && i < tags->n; i++)
 		r = add_names(request, tags->v[i], err);
+	if (r < 0)
+		return r;
+	r = check_push(request, type, err);
 	if (r < 0)
 		return r;
 	cb_strv_copy(&request->attrs, &spec->attrs);
@@ -291,6 +319,7 @@ int cb_output_write(const struct cb_output_request *request, const struct cb_res
 {
 	switch (request->type) {
 	case CB_OUTPUT_STORE:
+	case CB_OUTPUT_REGISTRY:
 		return cb_output_image(request, result, cancel, progress, ret_meta, err);
 	case CB_OUTPUT_OCI:
 	case CB_OUTPUT_DOCKER:
@@ -301,8 +330,6 @@ int cb_output_write(const struct cb_output_request *request, const struct cb_res
 	case CB_OUTPUT_CACHEONLY:
 		*ret_meta = json_object();
 		return 0;
-	case CB_OUTPUT_REGISTRY:
-		break;
 	}
 	return cb_err_set(err, CB_ERR_INTERNAL, "output type %d has no driver", (int)request->type);
 }

@@ -30,8 +30,9 @@ enum cb_output_type {
 };
 
 enum cb_output_need {
-	CB_OUTPUT_LAYERS = 1 << 0, /* blobs of all layers in the store, diff IDs, config */
-	CB_OUTPUT_FILES = 1 << 1,  /* the unpacked chain of snapshots */
+	CB_OUTPUT_LAYERS = 1 << 0,     /* diff IDs, config, and the blobs of layers that this build made */
+	CB_OUTPUT_FILES = 1 << 1,      /* the unpacked chain of snapshots */
+	CB_OUTPUT_BASE_BLOBS = 1 << 2, /* the blobs of base layers in the store as well */
 };
 
 struct cb_output_request {
@@ -41,6 +42,8 @@ struct cb_output_request {
 	struct cb_strv names;                /* image names */
 	struct cb_compress_spec compression; /* for layers that this build made */
 	bool oci_mediatypes;
+	bool push;              /* to the registries of the names */
+	bool by_digest;         /* pushed without tags */
 	bool rewrite_timestamp; /* files of new layers are not newer than the epoch */
 	bool has_epoch;         /* source-date-epoch was given, ... */
 	struct cb_epoch epoch;  /* ... and replaces that of the build; it may be none */
@@ -59,12 +62,15 @@ CB_DEFINE_CLEANUP(struct cb_output_request *, cb_output_request_free)
 
 /** Checks before the build what can be known then: the destination's directory exists, stdout is no terminal. */
 int cb_output_check(const struct cb_output_request *request, struct cb_err **err);
+/** Asks the registries that @request pushes to whether they allow it. 0 also when it pushes nowhere. */
+int cb_output_may_push(const struct cb_output_request *request, struct cb_registry *registry, struct cb_cancel *cancel,
+	struct cb_err **err);
 /** enum cb_output_need values. */
 unsigned int cb_output_needs(const struct cb_output_request *request);
 /** The progress line of the request, e.g. "exporting to oci image format". Static. */
 const char *cb_output_title(const struct cb_output_request *request);
 
-/** Progress of a driver; may be called from the driver's thread only. Functions may be NULL. */
+/** Progress of a driver, from any thread. Functions may be NULL. */
 struct cb_output_progress {
 	void *ctx;
 	/** One sub-line, e.g. "exporting layers", with bytes; @total 0 while unknown; @current == @total is done. */

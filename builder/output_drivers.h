@@ -6,9 +6,13 @@
 
 #include "builder/output.h"
 
-/** Manifest and config into the store, and the names into its index. */
+/** Manifest and config into the store, and the names into its index, or to registries, or both. */
 int cb_output_image(const struct cb_output_request *request, const struct cb_result *result, struct cb_cancel *cancel,
 	const struct cb_output_progress *progress, json_t **ret_meta, struct cb_err **err);
+/** Pushes the image @desc of the store, which was made of @result, to the registries of the request's names. */
+int cb_output_push(const struct cb_output_request *request, const struct cb_result *result,
+	const struct cb_descriptor *desc, struct cb_cancel *cancel, const struct cb_output_progress *progress,
+	struct cb_err **err);
 /** OCI layout (tar or directory) or `docker load` archive. */
 int cb_output_archive(const struct cb_output_request *request, const struct cb_result *result, struct cb_cancel *cancel,
 	const struct cb_output_progress *progress, json_t **ret_meta, struct cb_err **err);

@@ -64,7 +64,7 @@ int cb_output_image(const struct cb_output_request *request, const struct cb_res
 		r = cb_output_store_image(request, result, &desc, &meta, err);
 	if (r < 0)
 		return r;
-	for (size_t i = 0; i < request->names.n; i++) {
+	for (size_t i = 0; request->type == CB_OUTPUT_STORE && i < request->names.n; i++) {
 		cleanup_free char *line = cb_xasprintf("naming to %s", request->names.v[i]);
 
 		r = cb_tag_set(result->store, request->names.v[i], &desc, err);
@@ -74,6 +74,11 @@ int cb_output_image(const struct cb_output_request *request, const struct cb_res
 		if (r < 0)
 			return r;
 		cb_output_status(progress, line, 1, 1);
+	}
+	if (request->push) {
+		r = cb_output_push(request, result, &desc, cancel, progress, err);
+		if (r < 0)
+			return r;
 	}
 	*ret_meta = CB_TAKE_PTR(meta);
 	return 0;

@@ -9,10 +9,11 @@
 #include "base/num.h"
 #include "base/timefmt.h"
 #include "builder/progress_state.h"
-#include "builder/redact.h"
 
 /** A line without an end is shown in pieces of this size. */
 #define LINE_PIECE (64U << 10)
+/** A rate is shown once it is more than chance. */
+#define RATE_AFTER UINT64_C(1000000000)
 /** Vertices that a build can have at all; a promise of the plan, whose limits are lower. */
 #define VERTICES_MAX (1U << 24)
 
@@ -138,11 +139,6 @@ struct cb_progress *cb_progress_free(struct cb_progress *p)
 	return NULL;
 }
 
-void cb_progress_redact(struct cb_progress *p, const struct cb_needles *needles)
-{
-	p->needles = needles;
-}
-
 /** The vertex, or NULL when it was never added or everything is over. */
 static struct cb_vertex *find(struct cb_progress *p, uint32_t id)
 {
@@ -152,7 +148,6 @@ static struct cb_vertex *find(struct cb_progress *p, uint32_t id)
 void cb_progress_added(struct cb_progress *p, uint32_t id, const char *name)
 {
 	cleanup_buf struct cb_buf clean = { 0 };
-	cleanup_free char *redacted = cb_redact(p->needles, name);
 	struct cb_vertex *v;
 
 	assert(id < VERTICES_MAX);
@@ -164,7 +159,6 @@ void cb_progress_added(struct cb_progress *p, uint32_t id, const char *name)
 		p->n_vertices = (size_t)id + 1;
 	}
 	v = cb_new0(struct cb_vertex);
-	name = redacted ? redacted : name;
 	cb_progress_sanitise(&clean, name, strlen(name));
 	v->name = cb_buf_take(&clean);
 	for (char *c = v->name; *c; c++) {
@@ -282,9 +276,7 @@ static void end(struct cb_progress *p, uint32_t id, enum cb_vertex_state state, 
 	seen = v->state == CB_VERTEX_RUNNING;
 	v->state = state;
 	v->ended = cb_progress_now(p);
-	v->message = cb_redact(p->needles, message);
-	if (!v->message)
-		v->message = cb_xstrdup_null(message);
+	v->message = cb_xstrdup_null(message);
 	if (state == CB_VERTEX_DROPPED)
 		p->total--;
 	else if (state != CB_VERTEX_CANCELED && state != CB_VERTEX_ERROR)
@@ -327,10 +319,8 @@ void cb_progress_dropped(struct cb_progress *p, uint32_t id)
 static struct cb_vertex_status *find_status(struct cb_progress *p, struct cb_vertex *v, const char *what)
 {
 	cleanup_buf struct cb_buf clean = { 0 };
-	cleanup_free char *redacted = cb_redact(p->needles, what);
 	struct cb_vertex_status *s;
 
-	what = redacted ? redacted : what;
 	cb_progress_sanitise(&clean, what, strlen(what));
 	for (size_t i = 0; i < v->n_statuses; i++) {
 		if (!strcmp(v->statuses[i].what, cb_buf_str(&clean)))
@@ -367,9 +357,7 @@ void cb_progress_status(
 void cb_progress_warning(struct cb_progress *p, uint32_t id, const char *message)
 {
 	struct cb_vertex *v = find(p, id);
-	cleanup_free char *redacted = cb_redact(p->needles, message);
 
-	message = redacted ? redacted : message;
 	if (p->finished || cb_strv_has(&p->warnings, message))
 		return;
 	cb_strv_add(&p->warnings, message);
@@ -404,15 +392,23 @@ void cb_progress_tail(const struct cb_progress *p, uint32_t id, struct cb_buf *o
 		cb_buf_addf(out, "%s\n", p->vertices[id]->tail.v[i]);
 }
 
-void cb_progress_status_text(struct cb_buf *out, const struct cb_vertex_status *s)
+void cb_progress_status_text(struct cb_buf *out, const struct cb_vertex_status *s, uint64_t now)
 {
+	uint64_t elapsed = (s->ended ? s->ended : now) - s->started;
+
 	cb_buf_adds(out, s->what);
-	if (!s->current && !s->total)
+	/* One of one is a count that is over, no size. */
+	if ((!s->current && !s->total) || (s->total == 1 && s->current == 1))
 		return;
 	cb_buf_adds(out, s->total ? " " : ": ");
 	cb_num_format_size(out, s->current);
 	if (s->total) {
 		cb_buf_adds(out, " / ");
 		cb_num_format_size(out, s->total);
+	}
+	if (s->total && elapsed >= RATE_AFTER) {
+		cb_buf_adds(out, ", ");
+		cb_num_format_size(out, (uint64_t)((double)s->current * 1e9 / (double)elapsed));
+		cb_buf_adds(out, "/s");
 	}
 }

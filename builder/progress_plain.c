@@ -115,7 +115,7 @@ static void plain_status(struct cb_progress *p, struct cb_vertex *v, struct cb_v
 	}
 	s->printed = now;
 	cb_buf_addf(&v->pending, "#%u ", v->number);
-	cb_progress_status_text(&v->pending, s);
+	cb_progress_status_text(&v->pending, s, now);
 	cb_buf_addf(&v->pending, " %.1fs%s\n", (double)(now - s->started) / 1e9, s->ended ? " done" : "");
 	want_turn(p, v);
 }

@@ -56,7 +56,6 @@ struct cb_progress_look {
 };
 
 struct cb_progress {
-	const struct cb_needles *needles; /* what names and messages must not show, or NULL */
 	enum cb_progress_mode mode;
 	const struct cb_progress_look *look;
 	int fd;
@@ -92,7 +91,7 @@ static inline bool cb_vertex_ended(const struct cb_vertex *v)
 {
 	return v->state >= CB_VERTEX_DONE;
 }
-/** Appends "what 1.2MB / 3MB" of a status, without its time. */
-void cb_progress_status_text(struct cb_buf *out, const struct cb_vertex_status *s);
+/** Appends "what 1.2MB / 3MB, 4MB/s" of a status, without its time. */
+void cb_progress_status_text(struct cb_buf *out, const struct cb_vertex_status *s, uint64_t now);
 
 #endif

@@ -112,7 +112,7 @@ static void add_vertex(const struct cb_progress *p, struct table *table, const s
 
 		cb_buf_clear(&text);
 		cb_buf_adds(&text, " => => ");
-		cb_progress_status_text(&text, s);
+		cb_progress_status_text(&text, s, now);
 		add_row(table, s->ended ? colour_of(p, v) : NULL, cb_buf_str(&text),
 			(s->ended ? s->ended : now) - s->started);
 	}

@@ -401,7 +401,7 @@ static int checkout(struct cb_context *context, const struct cb_git_access *git,
 static int open_git(struct cb_context *context, const struct cb_remote_access *access, int *ret_fd, struct cb_err **err)
 {
 	__attribute__((cleanup(cb_git_commit_done))) struct cb_git_commit commit = { 0 };
-	struct cb_git_access git = { .ca_file = access->settings->ca_cert, .cancel = access->cancel };
+	struct cb_git_access git = { .ca_file = access->settings->access.ca_cert, .cancel = access->cancel };
 	cleanup_close int root = -EBADF;
 	cleanup_free char *authorization = NULL;
 	int r = git_authorization(context, access, &authorization, err), here;

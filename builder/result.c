@@ -44,7 +44,8 @@ static int fetch_blob(void *arg, struct cb_err **err)
 }
 
 /* All blobs of the chain: base layers from where they come, the others from their commits. */
-static int complete_layers(struct cb_build *build, const struct cb_chain *const *list, size_t n, struct cb_err **err)
+static int complete_layers(
+	struct cb_build *build, const struct cb_chain *const *list, size_t n, bool base_blobs, struct cb_err **err)
 {
 	cleanup_free struct fetch *fetches = cb_xcalloc(n + 1, sizeof(*fetches));
 	cleanup_free void **args = cb_xcalloc(n + 1, sizeof(*args));
@@ -56,6 +57,8 @@ static int complete_layers(struct cb_build *build, const struct cb_chain *const 
 			cb_commits_start(build->commits, list[i]);
 			continue;
 		}
+		if (!base_blobs)
+			continue;
 		fetches[n_fetches] = (struct fetch){ build, list[i] };
 		args[n_fetches] = &fetches[n_fetches];
 		n_fetches++;
@@ -76,6 +79,8 @@ static int fill_layer(struct cb_build *build, const struct cb_chain *chain, stru
 		out->base = fact->base = true;
 		out->diff_id = fact->diff_id = base->diff_id;
 		cb_descriptor_copy(&out->blob, &base->desc);
+		out->image = chain->base->image;
+		out->image_at = chain->base_at;
 		return 0;
 	}
 	r = cb_commits_get(build->commits, chain, &layer, &fact->created, err);
@@ -91,13 +96,13 @@ static int fill_layer(struct cb_build *build, const struct cb_chain *chain, stru
 	return 0;
 }
 
-static int fill_layers(struct cb_build *build, struct cb_result *result, struct cb_err **err)
+static int fill_layers(struct cb_build *build, struct cb_result *result, bool base_blobs, struct cb_err **err)
 {
 	const struct cb_chain *chain = cb_build_chain(build);
 	cleanup_free const struct cb_chain **list = cb_chain_list(chain);
 	size_t n = cb_chain_depth(chain);
 	cleanup_free struct cb_image_layer_fact *facts = cb_xcalloc(n + 1, sizeof(*facts));
-	int r = complete_layers(build, list, n, err);
+	int r = complete_layers(build, list, n, base_blobs, err);
 
 	if (r < 0)
 		return r;
@@ -139,6 +144,8 @@ int cb_build_result(struct cb_build *build, unsigned int needs, const struct cb_
 	int r = 0;
 
 	result->store = build->store;
+	result->registry = build->registry;
+	result->puller = build->puller;
 	result->platform = build->plan->image->config->platform;
 	result->config = cb_image_config_copy(build->plan->image->config);
 	result->has_epoch = build->made.set;
@@ -146,7 +153,7 @@ int cb_build_result(struct cb_build *build, unsigned int needs, const struct cb_
 	if (!build->commits)
 		build->commits = cb_commits_new(build, compression);
 	if (needs & CB_OUTPUT_LAYERS)
-		r = fill_layers(build, result, err);
+		r = fill_layers(build, result, needs & CB_OUTPUT_BASE_BLOBS, err);
 	if (r == 0 && needs & CB_OUTPUT_FILES)
 		r = fill_files(build, result, err);
 	if (r < 0)

@@ -17,18 +17,23 @@
 #include "layers/config.h"
 #include "layers/descriptor.h"
 #include "layers/platform.h"
+#include "layers/pull.h"
 #include "layers/store.h"
 
 /** One layer of the result, bottom first. */
 struct cb_result_layer {
 	struct cb_digest diff_id;  /* digest of the uncompressed tar */
-	struct cb_descriptor blob; /* the (compressed) blob, present in the store: media type, digest, size */
+	struct cb_descriptor blob; /* the (compressed) blob; in the store, but of base layers only when asked for */
 	char *snapshot;            /* id of the unpacked differences, or NULL while CB_OUTPUT_FILES was not asked for */
-	bool base;                 /* comes from the base image as it was pulled: never recompressed or rewritten */
+	const struct cb_image *image; /* of a base layer: where it comes from, as layer image_at; borrowed */
+	size_t image_at;
+	bool base; /* comes from the base image as it was pulled: never recompressed or rewritten */
 };
 
 struct cb_result {
 	struct cb_store *store;         /* borrowed */
+	struct cb_registry *registry;   /* borrowed, for outputs that push */
+	struct cb_puller *puller;       /* borrowed, for base layers that are not here */
 	struct cb_platform platform;    /* of the image */
 	struct cb_image_config *config; /* final: diff IDs, history with times, created; owned */
 	char *config_json;              /* its bytes; the image ID is their digest; NULL without CB_OUTPUT_LAYERS */

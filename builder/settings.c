@@ -7,7 +7,6 @@
 
 #include "base/csv.h"
 #include "base/num.h"
-#include "builder/secret.h"
 #include "builder/settings_ids.h"
 #include "builder/settings_limits.h"
 #include "builder/settings_values.h"
@@ -21,12 +20,11 @@ void cb_settings_init(struct cb_settings *settings)
 void cb_settings_done(struct cb_settings *settings)
 {
 	char *strings[] = { settings->file, settings->context, settings->target, settings->iidfile,
-		settings->metadata_file, settings->isolation, settings->root, settings->ca_cert, settings->cpuset_cpus,
+		settings->metadata_file, settings->isolation, settings->root, settings->cpuset_cpus,
 		settings->cpuset_mems, settings->cgroup_parent, settings->hostname };
 	struct cb_strv *lists[] = { &settings->build_args, &settings->build_contexts, &settings->platforms,
 		&settings->labels, &settings->tags, &settings->no_cache_filter, &settings->add_hosts, &settings->allow,
-		&settings->insecure_registries, &settings->ignored, &settings->dns, &settings->dns_search,
-		&settings->dns_options };
+		&settings->ignored, &settings->dns, &settings->dns_search, &settings->dns_options };
 
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free(strings[i]);
@@ -40,8 +38,8 @@ void cb_settings_done(struct cb_settings *settings)
 		free(settings->secrets[i].id);
 		free(settings->secrets[i].src);
 		free(settings->secrets[i].env);
-		cb_secret_wipe(&settings->secrets[i].value);
 	}
+	cb_access_done(&settings->access);
 	free(settings->outputs);
 	free(settings->ulimits);
 	free(settings->secrets);
@@ -165,13 +163,13 @@ static int set_build_arg(struct cb_settings *settings, const char *text, char *c
 	return 0;
 }
 
-static int set_progress(struct cb_settings *settings, const char *source, const char *text, struct cb_err **err)
+int cb_progress_mode_parse(const char *source, const char *text, enum cb_progress_mode *ret, struct cb_err **err)
 {
 	static const char *const names[] = { "auto", "tty", "plain", "rawjson", "quiet", "none" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
 		if (!strcmp(text, names[i])) {
-			settings->progress = (enum cb_progress_mode)i;
+			*ret = (enum cb_progress_mode)i;
 			return 0;
 		}
 	}
@@ -334,8 +332,6 @@ static int set_simple(struct cb_settings *s, const struct cb_opt *opt, const cha
 		return add_string(&s->dns_search, name, value, err);
 	case SET_HOSTNAME:
 		return set_string(&s->hostname, name, value, err);
-	case SET_CA_CERT:
-		return set_string(&s->ca_cert, name, value, err);
 	case SET_FILE:
 		return set_string(&s->file, name, value, err);
 	case SET_IIDFILE:
@@ -346,8 +342,6 @@ static int set_simple(struct cb_settings *s, const struct cb_opt *opt, const cha
 		return set_string(&s->root, name, value, err);
 	case SET_TARGET:
 		return set_string(&s->target, name, value, err);
-	case SET_INSECURE_REGISTRY:
-		return add_string(&s->insecure_registries, name, value, err);
 	case SET_TAG:
 		return add_string(&s->tags, name, value, err);
 	case SET_BUILD_CONTEXT:
@@ -366,6 +360,8 @@ static int set_simple(struct cb_settings *s, const struct cb_opt *opt, const cha
 int cb_settings_set(struct cb_settings *settings, const struct cb_opt *opt, const char *value, char *const *envp,
 	struct cb_err **err)
 {
+	if (opt->id >= CB_ACCESS_ID)
+		return cb_access_set(&settings->access, opt, value, err);
 	if (cb_settings_is_limit(opt->id))
 		return cb_settings_set_limit(settings, opt->id, opt->name, value, err);
 	switch (opt->id) {
@@ -375,9 +371,6 @@ int cb_settings_set(struct cb_settings *settings, const struct cb_opt *opt, cons
 		return cb_settings_add_host(settings, value, err);
 	case SET_ALLOW:
 		return add_allow(settings, value, err);
-	case SET_ALLOW_SECRET_LEAK:
-		settings->allow_secret_leak = cb_opt_bool(value);
-		return 0;
 	case SET_BUILD_ARG:
 		return set_build_arg(settings, value, envp, err);
 	case SET_CALL:
@@ -402,9 +395,12 @@ int cb_settings_set(struct cb_settings *settings, const struct cb_opt *opt, cons
 	case SET_OUTPUT:
 		return add_output(settings, value, err);
 	case SET_PROGRESS:
-		return set_progress(settings, "--progress", value, err);
+		return cb_progress_mode_parse("--progress", value, &settings->progress, err);
 	case SET_PULL:
 		settings->pull = cb_opt_bool(value);
+		return 0;
+	case SET_PUSH:
+		settings->push = cb_opt_bool(value);
 		return 0;
 	case SET_QUIET:
 		settings->quiet = cb_opt_bool(value);
@@ -456,7 +452,7 @@ int cb_settings_finish(struct cb_settings *settings, char *const *envp, struct c
 		settings->root = cb_settings_default_root(NULL, envp);
 	value = cb_environ_get(envp, "BUILDKIT_PROGRESS");
 	if (settings->progress == CB_PROGRESS_AUTO && value && *value) {
-		r = set_progress(settings, "BUILDKIT_PROGRESS", value, err);
+		r = cb_progress_mode_parse("BUILDKIT_PROGRESS", value, &settings->progress, err);
 		if (r < 0)
 			return r;
 	}

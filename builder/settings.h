@@ -10,9 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/buf.h"
 #include "base/err.h"
 #include "base/strv.h"
+#include "builder/access.h"
 #include "builder/opt.h"
 #include "parser/ast.h"
 #include "runtime/spec.h"
@@ -46,10 +46,8 @@ struct cb_output_spec {
 /** One --secret: `id=x,src=FILE` or `id=x,env=NAME`. */
 struct cb_secret_spec {
 	char *id;
-	char *src;           /* file, or NULL */
-	char *env;           /* environment variable of cbuild, or NULL */
-	struct cb_buf value; /* with @loaded; builder/secret.h */
-	bool loaded;
+	char *src; /* file, or NULL */
+	char *env; /* environment variable of cbuild, or NULL */
 };
 
 /** One --ssh: `default`, `id=SOCKET`, `id=KEY[,KEY…]`. */
@@ -79,6 +77,7 @@ struct cb_settings {
 	struct cb_strv tags;
 	struct cb_output_spec *outputs;
 	size_t n_outputs, cap_outputs;
+	bool push;
 	char *iidfile, *metadata_file;
 	bool reproducible; /* SOURCE_DATE_EPOCH has a default, and is the time of every file of new layers */
 	/* cache */
@@ -102,13 +101,11 @@ struct cb_settings {
 	struct cb_ssh_spec *ssh;
 	size_t n_ssh, cap_ssh;
 	struct cb_strv allow; /* entitlements: network.host, security.insecure */
-	bool allow_secret_leak;
-	char *isolation; /* "auto" or the name of a rung; never NULL after parsing */
-	uint32_t jobs;   /* concurrent RUN steps; 0: chosen by the scheduler */
+	char *isolation;      /* "auto" or the name of a rung; never NULL after parsing */
+	uint32_t jobs;        /* concurrent RUN steps; 0: chosen by the scheduler */
 	/* environment of cbuild */
-	char *root;                         /* store: --root, CBUILD_ROOT, else the default; never NULL after parsing */
-	char *ca_cert;                      /* PEM file for registries and URLs, or NULL */
-	struct cb_strv insecure_registries; /* host[:port] that may be plain HTTP or have a bad certificate */
+	char *root;              /* store: --root, CBUILD_ROOT, else the default; never NULL after parsing */
+	struct cb_access access; /* registries; its certificates are for URLs, too */
 	/* progress */
 	enum cb_progress_mode progress;
 	bool quiet; /* -q: only the image id on standard output */
@@ -157,6 +154,8 @@ void cb_output_spec_done(struct cb_output_spec *spec);
 /** The attribute @key, or NULL. */
 const char *cb_output_spec_get(const struct cb_output_spec *spec, const char *key);
 
+/** The mode called @text, which @source (an option or a variable, for errors) gave. */
+int cb_progress_mode_parse(const char *source, const char *text, enum cb_progress_mode *ret, struct cb_err **err);
 /** The store directory: @option, else CBUILD_ROOT of @envp, else the default of this user. Caller frees. */
 char *cb_settings_default_root(const char *option, char *const *envp);
 

@@ -1,4 +1,5 @@
 /* The options of `cbuild build`: parser, help, man page check and completions read this table. */
+#include "builder/access_ids.h"
 #include "builder/settings.h"
 #include "builder/settings_ids.h"
 
@@ -10,10 +11,9 @@
 const struct cb_opt cb_build_options[] = {
 	{ "add-host", 0, VALUE, SET_ADD_HOST, "NAME:IP", "add a line to /etc/hosts of RUN steps", NULL },
 	{ "allow", 0, VALUE, SET_ALLOW, "ENTITLEMENT", "grant what a Buildfile may ask for: network.host, security.insecure", "network.host|security.insecure" },
-	{ "allow-secret-leak", 0, FLAG, SET_ALLOW_SECRET_LEAK, NULL, "warn only when the image holds the value of a secret", NULL },
 	{ "build-arg", 0, VALUE, SET_BUILD_ARG, "KEY[=VALUE]", "set an ARG; without a value, from the environment", NULL },
 	{ "build-context", 0, VALUE, SET_BUILD_CONTEXT, "NAME=SOURCE", "give FROM, COPY --from and mounts another source called NAME: DIR, docker-image://REF, oci-layout://DIR, a URL or a git repository", NULL },
-	{ "ca-cert", 0, VALUE, SET_CA_CERT, "FILE", "trust these certificates (PEM) of registries and servers too", "file" },
+	ACCESS_OPT_CA_CERT,
 	{ "call", 0, VALUE, SET_CALL, "METHOD[,format=json]", "build, or only answer: check, outline (arguments, secrets), targets (stages)", "build|check|outline|targets" },
 	{ "cgroup-parent", 0, VALUE, SET_CGROUP_PARENT, "PATH", "make the control groups of RUN steps below PATH", NULL },
 	{ "check", 0, FLAG, SET_CHECK, NULL, "report build checks and build nothing: --call=check", NULL },
@@ -30,7 +30,7 @@ const struct cb_opt cb_build_options[] = {
 	{ "file", 'f', VALUE, SET_FILE, "FILE", "the Buildfile (\"-\": standard input); default: Buildfile, Dockerfile, Containerfile or dockerfile in CONTEXT", "file" },
 	{ "hostname", 0, VALUE, SET_HOSTNAME, "NAME", "host name in RUN steps; default: buildkitsandbox", NULL },
 	{ "iidfile", 0, VALUE, SET_IIDFILE, "FILE", "write the image ID to FILE", "file" },
-	{ "insecure-registry", 0, VALUE, SET_INSECURE_REGISTRY, "HOST[:PORT]", "allow plain HTTP and unknown certificates for this registry", NULL },
+	ACCESS_OPT_INSECURE,
 	{ "isolation", 0, VALUE, SET_ISOLATION, "MODE", "how RUN steps are separated from the host", "auto|root+userns|root|ranges|single" },
 	{ "jobs", 'j', VALUE, SET_JOBS, "N", "run at most N steps at the same time", NULL },
 	{ "label", 0, VALUE, SET_LABEL, "KEY=VALUE", "add a label to the image", NULL },
@@ -40,12 +40,15 @@ const struct cb_opt cb_build_options[] = {
 	{ "network", 0, VALUE, SET_NETWORK, "MODE", "network of RUN steps that do not say", "default|none|host" },
 	{ "no-cache", 0, FLAG, SET_NO_CACHE, NULL, "run every step, use no earlier result", NULL },
 	{ "no-cache-filter", 0, VALUE, SET_NO_CACHE_FILTER, "STAGE", "use no earlier result for these stages", NULL },
-	{ "output", 'o', VALUE, SET_OUTPUT, "DEST", "where the result goes: DIR, \"-\", or type=oci|docker|local|tar|image,dest=PATH", NULL },
+	{ "output", 'o', VALUE, SET_OUTPUT, "DEST", "where the result goes: DIR, \"-\", or type=oci|docker|local|tar|image|registry,dest=PATH", NULL },
 	{ "pids-limit", 0, VALUE, SET_PIDS_LIMIT, "N", "processes of a RUN step; -1: any number; default: 4096 where it can be set", NULL },
 	{ "platform", 0, VALUE, SET_PLATFORM, "OS/ARCH", "the platform to build for", NULL },
 	{ "progress", 0, VALUE, SET_PROGRESS, "MODE", "how progress is shown", "auto|tty|plain|rawjson|quiet|none" },
 	{ "pull", 0, FLAG, SET_PULL, NULL, "look for newer base images even when there is a local one", NULL },
+	{ "push", 0, FLAG, SET_PUSH, NULL, "push the image to the registries of its names: -o type=registry", NULL },
 	{ "quiet", 'q', FLAG, SET_QUIET, NULL, "show no progress, print the image ID", NULL },
+	ACCESS_OPT_RETRIES,
+	ACCESS_OPT_TIMEOUT,
 	{ "reproducible", 0, FLAG, SET_REPRODUCIBLE, NULL, "the same sources give the same image, byte for byte: all times are SOURCE_DATE_EPOCH, else the commit of the context, else 0", NULL },
 	{ "resource", 0, VALUE, SET_RESOURCE, "KEY=VALUE", "memory, memory-swap, cpu-shares, cpu-period, cpu-quota, cpuset-cpus or cpuset-mems, as the option of that name", NULL },
 	{ "root", 0, VALUE, SET_ROOT, "DIR", "the store; default: $CBUILD_ROOT, /var/lib/cbuild, or ~/.local/share/cbuild of an ordinary user", "dir" },
@@ -57,6 +60,7 @@ const struct cb_opt cb_build_options[] = {
 	{ "target", 0, VALUE, SET_TARGET, "STAGE", "the stage to build; default: the last one", NULL },
 	{ "timeout", 0, VALUE, SET_TIMEOUT, "TIME", "end the build when it takes longer", NULL },
 	{ "ulimit", 0, VALUE, SET_ULIMIT, "NAME=SOFT[:HARD]", "resource limit of RUN steps", NULL },
+	ACCESS_OPT_CHUNK,
 
 	/* Accepted for old scripts, without effect but one warning. */
 	{ "compress", 0, FLAG, SET_IGNORED, NULL, NULL, NULL },
@@ -74,7 +78,6 @@ const struct cb_opt cb_build_options[] = {
 	{ "load", 0, FLAG, SET_UNSUPPORTED, NULL, NULL, NULL },
 	{ "policy", 0, VALUE, SET_UNSUPPORTED, "ATTRS", NULL, NULL },
 	{ "provenance", 0, VALUE, SET_UNSUPPORTED, "MODE", NULL, NULL },
-	{ "push", 0, FLAG, SET_UNSUPPORTED, NULL, NULL, NULL },
 	{ "sbom", 0, VALUE, SET_UNSUPPORTED, "MODE", NULL, NULL },
 	{ 0 },
 };

@@ -97,4 +97,12 @@ int cb_pull_layers(struct cb_puller *puller, const struct cb_image *image, unsig
 int cb_pull_blob(struct cb_puller *puller, const struct cb_image *image, size_t at, cb_pull_progress progress,
 	void *userdata, struct cb_cancel *cancel, struct cb_err **err);
 
+/**
+ * Brings everything that @name leads to into the store, all platforms of an index, without unpacking it; *ret (zeroed)
+ * describes what the reference named. Only registries are asked. Progress counts "layers" in order of first use; @total
+ * is their size.
+ */
+int cb_pull_all(struct cb_puller *puller, const char *name, unsigned int parallel, cb_pull_progress progress,
+	void *userdata, struct cb_cancel *cancel, struct cb_descriptor *ret, struct cb_err **err);
+
 #endif

@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "base/fd.h"
-#include "base/owner.h"
 #include "base/parallel.h"
 #include "layers/apply.h"
 #include "layers/bytepipe.h"
@@ -102,7 +101,8 @@ static int unpack(struct layer_job *job, struct cb_source in, int dirfd, struct 
 		.dirfd = dirfd,
 		.flavour = user ? CB_FLAVOUR_USER : CB_FLAVOUR_TRUSTED,
 		.layer = true,
-		.no_devices = user && !cb_owner_recorded(),
+		.single_id = job->src.puller->single_id,
+		.no_devices = user,
 		.cancel = job->src.cancel,
 	};
 	struct cb_readahead *ahead;

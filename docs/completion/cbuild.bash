@@ -4,13 +4,13 @@ _cbuild_options()
 {
 	case $1 in
 	build)
-		echo "--add-host --allow --allow-secret-leak --build-arg --build-context --ca-cert --call --cgroup-parent --check --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --dns --dns-option --dns-search --explain -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --pids-limit --platform --progress --pull -q --quiet --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --help" ;;
+		echo "--add-host --allow --build-arg --build-context --ca-cert --call --cgroup-parent --check --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --dns --dns-option --dns-search --explain -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --pids-limit --platform --progress --pull --push -q --quiet --registry-retries --registry-timeout --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --upload-chunk --help" ;;
 	check)
-		echo "--fail-on --fix --format --portable --standard --add-host --allow --allow-secret-leak --build-arg --build-context --ca-cert --call --cgroup-parent --check --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --dns --dns-option --dns-search --explain -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --pids-limit --platform --progress --pull -q --quiet --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --help" ;;
+		echo "--fail-on --fix --format --portable --standard --add-host --allow --build-arg --build-context --ca-cert --call --cgroup-parent --check --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --dns --dns-option --dns-search --explain -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --pids-limit --platform --progress --pull --push -q --quiet --registry-retries --registry-timeout --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --upload-chunk --help" ;;
 	explain)
 		echo "--format --root --help" ;;
 	graph)
-		echo "--format --add-host --allow --allow-secret-leak --build-arg --build-context --ca-cert --call --cgroup-parent --check --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --dns --dns-option --dns-search --explain -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --pids-limit --platform --progress --pull -q --quiet --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --help" ;;
+		echo "--format --add-host --allow --build-arg --build-context --ca-cert --call --cgroup-parent --check --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --dns --dns-option --dns-search --explain -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --pids-limit --platform --progress --pull --push -q --quiet --registry-retries --registry-timeout --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --upload-chunk --help" ;;
 	run)
 		echo "--entrypoint -e --env --isolation --network --root -u --user -w --workdir --help" ;;
 	doctor)
@@ -29,6 +29,10 @@ _cbuild_options()
 		echo "-a --all -n --dry-run --filter -f --force --keep-duration --keep-storage -q --quiet --root --help" ;;
 	policy)
 		echo "--gc --keep-duration --keep-storage --min-free --quota --root --help" ;;
+	push)
+		echo "--digest-file --progress -q --quiet --root --ca-cert --insecure-registry --registry-retries --registry-timeout --upload-chunk --help" ;;
+	pull)
+		echo "-a --all-platforms --digest-file --no-unpack --platform --progress -q --quiet --root --ca-cert --insecure-registry --registry-retries --registry-timeout --upload-chunk --help" ;;
 	esac
 }
 
@@ -40,7 +44,7 @@ _cbuild()
 	command=build
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
-		build | check | explain | graph | run | parse | fmt | flatten | doctor | fsck | du | prune | policy | debug | version | help)
+		build | check | explain | graph | run | parse | fmt | flatten | doctor | fsck | du | prune | policy | push | pull | debug | version | help)
 			command=$word
 			break
 			;;
@@ -80,7 +84,7 @@ _cbuild()
 		COMPREPLY=($(compgen -W "auto root+userns root ranges single" -- "$cur"))
 		return
 		;;
-	--metadata-file)
+	--digest-file | --metadata-file)
 		COMPREPLY=($(compgen -f -- "$cur"))
 		return
 		;;
@@ -105,7 +109,7 @@ _cbuild()
 		esac
 		return
 		;;
-	--add-host | --build-arg | --build-context | --entrypoint | -e | --env | --insecure-registry | -j | --jobs | --label | --no-cache-filter | -o | --output | --platform | --secret | --shm-size | --ssh | --ssh | -t | --tag | --target | --ulimit | -u | --user | -w | --workdir | --cgroup-parent | --cpu-period | --cpu-quota | -c | --cpu-shares | --cpuset-cpus | --cpuset-mems | --dns | --dns-option | --dns-search --explain | --hostname | -m | --memory | --memory-swap | --pids-limit | --resource | --step-timeout | --timeout)
+	--add-host | --build-arg | --build-context | -c | --cgroup-parent | --cpu-period | --cpu-quota | --cpu-shares | --cpuset-cpus | --cpuset-mems | --dns | --dns-option | --dns-search | -e | --entrypoint | --env | --hostname | --insecure-registry | -j | --jobs | --label | -m | --memory | --memory-swap | --no-cache-filter | -o | --output | --pids-limit | --platform | --registry-retries | --registry-timeout | --resource | --secret | --shm-size | --ssh | --step-timeout | -t | --tag | --target | --timeout | -u | --ulimit | --upload-chunk | --user | -w | --workdir)
 		return
 		;;
 	esac
@@ -114,10 +118,10 @@ _cbuild()
 		return
 	fi
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W "build check explain graph run parse fmt flatten doctor fsck du prune policy debug version help" -- "$cur"))
+		COMPREPLY=($(compgen -W "build check explain graph run parse fmt flatten doctor fsck du prune policy push pull debug version help" -- "$cur"))
 	fi
 	case $command in
-	help) COMPREPLY=($(compgen -W "build check explain graph run parse fmt flatten doctor fsck du prune policy debug version" -- "$cur")) ;;
+	help) COMPREPLY=($(compgen -W "build check explain graph run parse fmt flatten doctor fsck du prune policy push pull debug version" -- "$cur")) ;;
 	debug) COMPREPLY=($(compgen -W "words" -- "$cur")) ;;
 	build | explain | graph | flatten) COMPREPLY+=($(compgen -d -- "$cur")) ;;
 	check | parse | fmt) COMPREPLY=($(compgen -f -- "$cur")) ;;

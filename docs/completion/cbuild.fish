@@ -1,7 +1,7 @@
 # fish completion for cbuild
 
-set -l commands build check explain graph run parse fmt flatten doctor fsck du prune policy debug version help
-set -l building "not __fish_seen_subcommand_from explain run parse fmt flatten doctor fsck du prune policy debug version help"
+set -l commands build check explain graph run parse fmt flatten doctor fsck du prune policy push pull debug version help
+set -l building "not __fish_seen_subcommand_from explain run parse fmt flatten doctor fsck du prune policy push pull debug version help"
 
 complete -c cbuild -f
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a build -d 'build an image (the default command)'
@@ -17,6 +17,8 @@ complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a fsck -d 'ch
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a du -d 'show what the store holds'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a prune -d 'remove what no image and no build needs'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a policy -d 'show or set what the store keeps by itself'
+complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a push -d 'push an image of the store to a registry'
+complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a pull -d 'fetch an image into the store'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a debug -d 'answer requests for expansion on standard input'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a version -d 'print the version'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a help -d 'explain cbuild or one command'
@@ -25,11 +27,10 @@ complete -c cbuild -n "__fish_seen_subcommand_from parse" -F
 complete -c cbuild -n "__fish_seen_subcommand_from fmt" -F
 complete -c cbuild -n "__fish_seen_subcommand_from flatten" -a "(__fish_complete_directories)"
 complete -c cbuild -n "__fish_seen_subcommand_from debug" -a words
-complete -c cbuild -n "__fish_seen_subcommand_from help" -a "build check explain graph run parse fmt flatten doctor fsck du prune policy debug version"
+complete -c cbuild -n "__fish_seen_subcommand_from help" -a "build check explain graph run parse fmt flatten doctor fsck du prune policy push pull debug version"
 complete -c cbuild -s h -l help -d 'print this help'
 complete -c cbuild -n $building -l add-host -x -d 'add a line to /etc/hosts of RUN steps'
 complete -c cbuild -n $building -l allow -x -a "network.host security.insecure" -d 'grant what a Buildfile may ask for: network.host, security.insecure'
-complete -c cbuild -n $building -l allow-secret-leak -d 'warn only when the image holds the value of a secret'
 complete -c cbuild -n $building -l build-arg -x -d 'set an ARG; without a value, from the environment'
 complete -c cbuild -n $building -l build-context -x -d 'give FROM, COPY --from and mounts another source called NAME'
 complete -c cbuild -n $building -l ca-cert -r -F -d 'trust these certificates (PEM) of registries and servers too'
@@ -59,12 +60,15 @@ complete -c cbuild -n $building -l metadata-file -r -F -d 'write digests and nam
 complete -c cbuild -n $building -l network -x -a "default none host" -d 'network of RUN steps that do not say'
 complete -c cbuild -n $building -l no-cache -d 'run every step, use no earlier result'
 complete -c cbuild -n $building -l no-cache-filter -x -d 'use no earlier result for these stages'
-complete -c cbuild -n $building -s o -l output -x -d 'where the result goes: DIR, "-", or type=oci|docker|local|tar|image,dest=PATH'
+complete -c cbuild -n $building -s o -l output -x -d 'where the result goes: DIR, "-", or type=oci|docker|local|tar|image|registry,dest=PATH'
 complete -c cbuild -n $building -l pids-limit -x -d 'processes of a RUN step; -1: any number; default: 4096 where it can be set'
 complete -c cbuild -n $building -l platform -x -d 'the platform to build for'
 complete -c cbuild -n $building -l progress -x -a "auto tty plain rawjson quiet none" -d 'how progress is shown'
 complete -c cbuild -n $building -l pull -d 'look for newer base images even when there is a local one'
+complete -c cbuild -n $building -l push -d 'push the image to the registries of its names: -o type=registry'
 complete -c cbuild -n $building -s q -l quiet -d 'show no progress, print the image ID'
+complete -c cbuild -n $building -l registry-retries -x -d 'try again at most N times without progress; default: 5'
+complete -c cbuild -n $building -l registry-timeout -x -d 'how long a registry may be silent; default: 30'
 complete -c cbuild -n $building -l reproducible -d 'the same sources give the same image, byte for byte: all times are SOURCE_DATE_EPOCH, else the commit of the context, else 0'
 complete -c cbuild -n $building -l resource -x -d 'memory, memory-swap, cpu-shares, cpu-period, cpu-quota, cpuset-cpus or cpuset-mems, as the option of that name'
 complete -c cbuild -n $building -l root -x -a "(__fish_complete_directories)" -d 'the store; default: $CBUILD_ROOT, /var/lib/cbuild, or ~/.local/share/cbuild of an ordinary user'
@@ -76,6 +80,7 @@ complete -c cbuild -n $building -s t -l tag -x -d 'name the image in the store a
 complete -c cbuild -n $building -l target -x -d 'the stage to build; default: the last one'
 complete -c cbuild -n $building -l timeout -x -d 'end the build when it takes longer'
 complete -c cbuild -n $building -l ulimit -x -d 'resource limit of RUN steps'
+complete -c cbuild -n $building -l upload-chunk -x -d 'send larger blobs in pieces of this size; default: whole, in pieces only when that fails'
 complete -c cbuild -n "__fish_seen_subcommand_from check" -F
 complete -c cbuild -n "__fish_seen_subcommand_from check" -l fail-on -x -a "error warning info style never" -d 'exit with 1 for findings of this severity or worse'
 complete -c cbuild -n "__fish_seen_subcommand_from check" -l fix -d 'mend in the file what can be mended mechanically'
@@ -120,3 +125,24 @@ complete -c cbuild -n "__fish_seen_subcommand_from policy" -l root -x -a "(__fis
 complete -c cbuild -n "__fish_seen_subcommand_from explain" -a "(__fish_complete_directories)"
 complete -c cbuild -n "__fish_seen_subcommand_from explain" -l format -x -a 'text json' -d 'text, or JSON for programs'
 complete -c cbuild -n "__fish_seen_subcommand_from explain" -l root -x -a '(__fish_complete_directories)' -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from push" -l digest-file -r -F -d 'write the digest of what was pushed to FILE'
+complete -c cbuild -n "__fish_seen_subcommand_from push" -l progress -x -a "auto tty plain rawjson quiet none" -d 'how progress is shown'
+complete -c cbuild -n "__fish_seen_subcommand_from push" -s q -l quiet -d 'show no progress'
+complete -c cbuild -n "__fish_seen_subcommand_from push" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from push" -l ca-cert -r -F -d 'trust these certificates (PEM) of registries and servers too'
+complete -c cbuild -n "__fish_seen_subcommand_from push" -l insecure-registry -x -d 'allow plain HTTP and unknown certificates for this registry'
+complete -c cbuild -n "__fish_seen_subcommand_from push" -l registry-retries -x -d 'try again at most N times without progress; default: 5'
+complete -c cbuild -n "__fish_seen_subcommand_from push" -l registry-timeout -x -d 'how long a registry may be silent; default: 30'
+complete -c cbuild -n "__fish_seen_subcommand_from push" -l upload-chunk -x -d 'send larger blobs in pieces of this size; default: whole, in pieces only when that fails'
+complete -c cbuild -n "__fish_seen_subcommand_from pull" -s a -l all-platforms -d 'fetch all of an index, and unpack nothing'
+complete -c cbuild -n "__fish_seen_subcommand_from pull" -l digest-file -r -F -d 'write the digest of the image to FILE'
+complete -c cbuild -n "__fish_seen_subcommand_from pull" -l no-unpack -d 'only fetch; layers are unpacked when they are needed'
+complete -c cbuild -n "__fish_seen_subcommand_from pull" -l platform -x -d 'the platform to choose from an index'
+complete -c cbuild -n "__fish_seen_subcommand_from pull" -l progress -x -a "auto tty plain rawjson quiet none" -d 'how progress is shown'
+complete -c cbuild -n "__fish_seen_subcommand_from pull" -s q -l quiet -d 'show no progress'
+complete -c cbuild -n "__fish_seen_subcommand_from pull" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from pull" -l ca-cert -r -F -d 'trust these certificates (PEM) of registries and servers too'
+complete -c cbuild -n "__fish_seen_subcommand_from pull" -l insecure-registry -x -d 'allow plain HTTP and unknown certificates for this registry'
+complete -c cbuild -n "__fish_seen_subcommand_from pull" -l registry-retries -x -d 'try again at most N times without progress; default: 5'
+complete -c cbuild -n "__fish_seen_subcommand_from pull" -l registry-timeout -x -d 'how long a registry may be silent; default: 30'
+complete -c cbuild -n "__fish_seen_subcommand_from pull" -l upload-chunk -x -d 'send larger blobs in pieces of this size; default: whole, in pieces only when that fails'

@@ -163,8 +163,8 @@ static void statuses_are_not_repeated_often(void **state)
 		wait_ms(100);
 	}
 	assert_string_equal(cb_buf_str(&out), "#1 FROM x\n"
-					      "#1 sha256:1234 5.00MB / 10.0MB 5.0s\n"
-					      "#1 sha256:1234 10.0MB / 10.0MB 10.0s done\n");
+					      "#1 sha256:1234 5.00MB / 10.0MB, 1.00MB/s 5.0s\n"
+					      "#1 sha256:1234 10.0MB / 10.0MB, 1.00MB/s 10.0s done\n");
 }
 
 static void tail_is_kept_of_failures(void **state)

@@ -99,8 +99,12 @@ static void show(struct cb_buf *out, const struct cb_settings *s)
 	add_list(out, "option", &s->dns_options);
 	add_number(out, "jobs", s->jobs);
 	add(out, "root", strcmp(s->root, "/env/root") ? s->root : NULL);
-	add(out, "ca", s->ca_cert);
-	add_list(out, "insecure", &s->insecure_registries);
+	add(out, "ca", s->access.ca_cert);
+	add_list(out, "insecure", &s->access.insecure);
+	add_number(out, "push", s->push);
+	add_number(out, "timeout", (uint64_t)s->access.timeout_s);
+	add_number(out, "retries", (uint64_t)s->access.retries);
+	add_number(out, "chunk", s->access.upload_chunk);
 	add_number(out, "progress", s->progress);
 	add_number(out, "quiet", s->quiet);
 	add_number(out, "debug", s->debug);
@@ -161,6 +165,8 @@ static const struct {
 	{ ".|-j4", "context=. jobs=4" },
 	{ ".|--root|/x", "context=. root=/x" },
 	{ ".|--ca-cert|ca.pem|--insecure-registry|h:5000", "context=. ca=ca.pem insecure=h:5000" },
+	{ ".|--push|--registry-timeout|7|--registry-retries|0|--upload-chunk|5m",
+		"context=. push=1 timeout=7 retries=18446744073709551615 chunk=5242880" },
 	{ ".|--progress|plain", "context=. progress=2" },
 	{ ".|--progress=rawjson", "context=. progress=3" },
 	{ ".|-q", "context=. progress=4 quiet=1" },
@@ -260,7 +266,10 @@ static const struct {
 	{ ".|-j|x", "--jobs is a number from 1 to 4096, not \"x\"" },
 	{ ".|-j|5000", "--jobs is a number from 1 to 4096, not \"5000\"" },
 	{ ".|--progress|fancy", "--progress: unknown mode \"fancy\"" },
-	{ ".|--push", "--push is not supported by this version of cbuild" },
+	{ ".|--load", "--load is not supported by this version of cbuild" },
+	{ ".|--registry-timeout|0", "--registry-timeout is a number from 1 to 86400, not \"0\"" },
+	{ ".|--registry-retries|many", "--registry-retries is a number from 0 to 1000, not \"many\"" },
+	{ ".|--upload-chunk|0", "--upload-chunk is a size such as 16m, not \"0\"" },
 	{ ".|--cache-to|type=local,dest=x", "--cache-to is not supported by this version of cbuild" },
 	{ ".|--attest|x", "--attest is not supported by this version of cbuild" },
 	{ ".|--ssh|=x", "--ssh =x: expected default, ID or ID=SOCKET|KEY" },
