@@ -52,13 +52,19 @@ static void raise_file_limit(void)
 int cb_storecmd_open(const char *root, struct cb_store **ret, struct cb_err **err)
 {
 	cleanup_free char *path = cb_settings_default_root(root, environ);
+	enum cb_store_flavour flavour;
 	int r;
 
 	raise_file_limit();
 	r = cb_runtime_enter(CB_ISOLATION_AUTO, err);
 	if (r < 0)
 		return r;
-	return cb_store_open(path, cb_runtime_trusted_xattrs() ? CB_STORE_TRUSTED : CB_STORE_USER, ret, err);
+	flavour = cb_runtime_trusted_xattrs() ? CB_STORE_TRUSTED : CB_STORE_USER;
+	r = cb_store_open(path, flavour, ret, err);
+	/* These are the commands that make room again. */
+	if (r == CB_ERR_NO_SPACE && cb_store_use_spare(path))
+		r = cb_store_open(path, flavour, ret, err);
+	return r;
 }
 
 int cb_storecmd_print(const struct cb_buf *text)

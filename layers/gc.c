@@ -223,6 +223,8 @@ int cb_gc_run(struct cb_store *store, const struct cb_gc *what, struct cb_gc_res
 
 	if (r == 0)
 		r = collect(store, what, &result, err);
+	if (r == CB_ERR_NO_SPACE && cb_store_use_spare(store->path))
+		r = collect(store, what, &result, err);
 	*ret = result;
 	return r;
 }

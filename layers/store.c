@@ -9,6 +9,7 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -18,6 +19,9 @@
 
 #define OPEN_TRIES 16
 
+/* Enough for the first transactions of somebody who cleans up. */
+#define SPARE_SIZE ((off_t)512 << 10)
+static const char spare_name[] = "spare";
 static const char layout_text[] = "{\"imageLayoutVersion\":\"1.0.0\"}";
 static const char empty_index[] = "{\"schemaVersion\":2,\"manifests\":[]}";
 
@@ -255,6 +259,27 @@ static void read_boot_id(char out[static 64])
 	out[strcspn(out, "\n")] = '\0';
 }
 
+/* Where that is not possible, or room is short already, there is none. */
+static void keep_spare(const struct cb_store *store)
+{
+	struct statvfs fs;
+	cleanup_close int fd = -EBADF;
+
+	if (faccessat(store->dirfd, spare_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0 || fstatvfs(store->dirfd, &fs) < 0 ||
+		fs.f_bavail * fs.f_frsize < (uint64_t)SPARE_SIZE * 4)
+		return;
+	fd = openat(store->dirfd, spare_name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	if (fd >= 0 && posix_fallocate(fd, 0, SPARE_SIZE) != 0)
+		unlinkat(store->dirfd, spare_name, 0);
+}
+
+bool cb_store_use_spare(const char *path)
+{
+	cleanup_close int fd = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+
+	return fd >= 0 && unlinkat(fd, spare_name, 0) == 0;
+}
+
 /* Everything that needs the root lock. */
 static int open_locked(struct cb_store *store, struct cb_err **err)
 {
@@ -279,7 +304,11 @@ static int open_locked(struct cb_store *store, struct cb_err **err)
 		r = cb_db_open(db, &store->db, err);
 	if (r == 0)
 		r = check_meta(store, err);
-	return r < 0 ? r : cb_store_recover(store, err);
+	if (r == 0)
+		r = cb_store_recover(store, err);
+	if (r == 0)
+		keep_spare(store);
+	return r;
 }
 
 int cb_store_open(const char *path, enum cb_store_flavour flavour, struct cb_store **ret, struct cb_err **err)

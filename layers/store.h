@@ -63,6 +63,11 @@ char *cb_store_unique_name(struct cb_store *store);
  * for a background thread at the end of a build.
  */
 int cb_store_sync(struct cb_store *store, struct cb_err **err);
+/**
+ * On a full disk nothing can be removed without room to write that down: a store keeps a little aside, which this gives
+ * free. True when there was any. The next open with enough room puts some aside again. @path: of a store.
+ */
+bool cb_store_use_spare(const char *path);
 /** Writes the batched last-use times now. */
 int cb_store_flush(struct cb_store *store, struct cb_err **err);
 
