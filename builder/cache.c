@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/json.h"
 #include "builder/inputs.h"
@@ -49,8 +50,11 @@ int cb_cache_find(struct cb_build *build, const struct cb_digest *key, struct cb
 	return 1;
 }
 
-static int64_t nanoseconds(struct timespec t)
+int64_t cb_cache_clock(bool fine)
 {
+	struct timespec t;
+
+	clock_gettime(fine ? CLOCK_REALTIME : CLOCK_REALTIME_COARSE, &t);
 	return (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
 }
 
@@ -64,8 +68,8 @@ int cb_cache_put(struct cb_build *build, const struct cb_cache_entry *entry, con
 
 	cb_chain_write(entry->chain, &layers);
 	json_object_set_new(facts, "chain", cb_json_from_strv(&layers));
-	json_object_set_new(facts, "began", json_integer(nanoseconds(entry->began)));
-	json_object_set_new(facts, "ended", json_integer(nanoseconds(entry->ended)));
+	json_object_set_new(facts, "began", json_integer(entry->began));
+	json_object_set_new(facts, "ended", json_integer(entry->ended));
 	record.facts = cb_json_dump(facts, false);
 	record.inputs = cb_json_dump(entry->note->inputs, false);
 	record.place = cb_inputs_place(entry->note->inputs);

@@ -7,8 +7,6 @@
 #ifndef CB_BUILDER_CACHE_H
 #define CB_BUILDER_CACHE_H
 
-#include <time.h>
-
 #include "builder/build.h"
 
 /** 1 with *ret (in the graph's arena) when @key leads to a usable record, else 0. */
@@ -20,9 +18,11 @@ struct cb_cache_entry {
 	const struct cb_chain *chain;
 	uint64_t duration_ns;
 	const struct cb_step_note *note; /* its inputs and files are kept, too */
-	struct timespec began, ended;    /* when the step wrote, by the clock of file systems */
+	int64_t began, ended;            /* ns: when the snapshot was written, by the clock of file systems */
 };
 
+/** The present by the clock that file systems stamp with, in nanoseconds; @fine: not before any stamp given yet. */
+int64_t cb_cache_clock(bool fine);
 /** Enters a record under @n keys; *ret_id is the record's. */
 int cb_cache_put(struct cb_build *build, const struct cb_cache_entry *entry, const struct cb_digest *keys, size_t n,
 	int64_t *ret_id, struct cb_err **err);

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/timefmt.h"
+#include "builder/adopt.h"
 #include "builder/build.h"
 #include "builder/cache.h"
 #include "builder/cachekey.h"
@@ -144,6 +145,25 @@ static int keep(struct cb_build *build, struct cb_vertex *vertex, const struct c
 	return 0;
 }
 
+/* 1 when an earlier result is taken in the place of @snapshot, which is then dropped. */
+static int adopt(struct cb_build *build, struct cb_vertex *vertex, struct cb_snapshot *snapshot,
+	const struct cb_digest *content, struct cb_cache_entry *entry, struct cb_err **err)
+{
+	cleanup_free char *earlier = NULL;
+	int r;
+
+	/* Who wants nothing of earlier builds wants no earlier times, either. */
+	if (vertex->no_cache)
+		return 0;
+	r = cb_adopt_find(build, vertex, parent_chain(vertex), cb_snapshot_fs(snapshot), entry, &earlier, err);
+	if (r <= 0)
+		return r;
+	entry->snapshot = earlier;
+	note_of(vertex)->how = CB_STEP_ADOPTED;
+	r = keep(build, vertex, content, entry, err);
+	return r < 0 ? r : 1;
+}
+
 /* Makes the snapshot and its record. The lock of its key is held. */
 static int make(struct cb_build *build, struct cb_vertex *vertex, const struct cb_digest *content, struct cb_err **err)
 {
@@ -156,7 +176,7 @@ static int make(struct cb_build *build, struct cb_vertex *vertex, const struct c
 
 	note_of(vertex)->how = CB_STEP_RAN;
 	list_files(build, vertex);
-	clock_gettime(CLOCK_REALTIME_COARSE, &entry.began);
+	entry.began = cb_cache_clock(false);
 	r = cb_snapshot_new(build->store, &snapshot, err);
 	if (r == 0)
 		r = work(build, vertex, snapshot, err);
@@ -164,7 +184,11 @@ static int make(struct cb_build *build, struct cb_vertex *vertex, const struct c
 		r = cb_cancel_check(build->scheduler.cancel, err);
 	if (r < 0)
 		return r;
-	clock_gettime(CLOCK_REALTIME, &entry.ended);
+	entry.ended = cb_cache_clock(true);
+	entry.duration_ns = cb_time_mono() - start;
+	r = adopt(build, vertex, snapshot, content, &entry, err);
+	if (r != 0)
+		return r < 0 ? r : 0;
 	if (below)
 		info.parent = (char *)(below->base ? below->diff_id.text : below->snapshot);
 	r = cb_snapshot_commit(snapshot, &info, err);
@@ -172,7 +196,6 @@ static int make(struct cb_build *build, struct cb_vertex *vertex, const struct c
 		return cb_err_wrap(err, r, "keep the result");
 	entry.snapshot = cb_snapshot_id(snapshot);
 	entry.chain = cb_chain_add(build->plan->chains, below, entry.snapshot);
-	entry.duration_ns = cb_time_mono() - start;
 	r = keep(build, vertex, content, &entry, err);
 	if (r == 0)
 		cb_build_count(build, entry.snapshot);

@@ -245,7 +245,7 @@ int cb_record_siblings(struct cb_store *store, const char *parent, const char *k
 	CB_DB_SCOPE(store->db);
 	sqlite3_stmt *stmt = cb_db_prepare(store->db,
 		"SELECT r.id, r.snapshot, r.created, r.duration, r.bytes, r.place, r.facts, NULL FROM snapshots s"
-		" JOIN records r ON r.snapshot=s.id WHERE s.parent IS ?1 AND s.kind=?2 ORDER BY s.seq DESC",
+		" JOIN records r ON r.snapshot=s.id WHERE s.parent IS ?1 AND s.kind=?2 GROUP BY s.seq ORDER BY s.seq DESC",
 		err);
 
 	if (!stmt)
