@@ -51,21 +51,21 @@ struct cb_build {
 	struct cb_commits *commits;
 	struct cb_scheduler scheduler;
 	struct cb_progress *progress;
-	uint32_t n_shown;         /* progress ids given out */
-	uint32_t *shown;          /* by vertex id; UINT32_MAX: not shown */
-	struct cb_vertex *failed; /* whose error ended the build */
-	char salt[40];            /* unique to this build */
-	struct cb_epoch epoch;    /* SOURCE_DATE_EPOCH of the plan, for steps */
-	struct cb_epoch made;     /* the time of the image and of exported files */
+	struct cb_needles *shown_needles, *kept_needles; /* of secrets: must not be shown, must not be in an image */
+	uint32_t n_shown;                                /* progress ids given out */
+	uint32_t *shown;                                 /* by vertex id; UINT32_MAX: not shown */
+	struct cb_vertex *failed;                        /* whose error ended the build */
+	char salt[40];                                   /* unique to this build */
+	struct cb_epoch epoch;                           /* SOURCE_DATE_EPOCH of the plan, for steps */
+	struct cb_epoch made;                            /* the time of the image and of exported files */
 	enum cb_layer_times layer_times;
 	bool offline; /* registries are not asked for base images */
 	int signal_fd;
-	int signal;              /* that was received, or 0 */
-	uint64_t deadline;       /* of the build on the monotonic clock, or 0 */
-	bool timed_out;          /* it is over */
-	char *warned;            /* warnings that were shown */
-	atomic_bool owners_lost; /* told that there is one user id only */
-	atomic_bool wrote;       /* something new is in the store */
+	int signal;        /* that was received, or 0 */
+	uint64_t deadline; /* of the build on the monotonic clock, or 0 */
+	bool timed_out;    /* it is over */
+	char *warned;      /* warnings that were shown */
+	atomic_bool wrote; /* something new is in the store */
 };
 
 /** Time stamps of what a step makes from nothing: SOURCE_DATE_EPOCH or now. */

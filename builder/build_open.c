@@ -15,6 +15,7 @@
 #include "builder/commit.h"
 #include "builder/include.h"
 #include "builder/policy.h"
+#include "builder/secret.h"
 
 /* RUN steps at once when --jobs does not say: they wait more than they compute. */
 #define JOBS_DEFAULT 64
@@ -121,6 +122,9 @@ static int build_open(struct cb_build *build, bool runs, struct cb_err **err)
 		snprintf(build->salt + 2 * i, 3, "%02x", random[i]);
 	build->snapfds = cb_snapfds_new(build->store);
 	build->progress = cb_progress_new(mode, STDERR_FILENO, "Building");
+	build->shown_needles = cb_secrets_shown(settings);
+	build->kept_needles = cb_secrets_kept(settings);
+	cb_progress_redact(build->progress, build->shown_needles);
 	start_pools(build);
 	return open_registry(build, err);
 }
@@ -194,6 +198,8 @@ struct cb_build *cb_build_close(struct cb_build *build)
 	cb_runtime_close(build->runtime);
 	cb_store_free(build->store);
 	cb_progress_free(build->progress);
+	cb_needles_free(build->shown_needles);
+	cb_needles_free(build->kept_needles);
 	cb_queue_free(build->scheduler.queue);
 	cb_cancel_free(build->scheduler.cancel);
 	cb_closep(&build->signal_fd);

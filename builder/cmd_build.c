@@ -19,7 +19,9 @@
 #include "builder/commit.h"
 #include "builder/help.h"
 #include "builder/include.h"
+#include "builder/leakscan.h"
 #include "builder/report.h"
+#include "builder/secret.h"
 
 /* All -o of a build; -t alone is one too. */
 struct outputs {
@@ -201,6 +203,8 @@ static int write_outputs(struct cb_build *build, const struct outputs *outputs, 
 	if (!outputs->needs)
 		return 0;
 	r = cb_build_result(build, outputs->needs, &outputs->compression, &result, err);
+	if (r >= 0)
+		r = cb_leakscan_result(build, outputs->needs, result, err);
 	for (size_t i = 0; i < outputs->n && r >= 0; i++)
 		if (cb_output_needs(outputs->v[i]))
 			r = write_one(build, outputs->v[i], result, meta, err);
@@ -329,7 +333,8 @@ static int conclude(struct cb_build *build, int code, struct cb_err *err)
 	if (build->parsed)
 		cb_buildfile_localise(build->parsed, err);
 	cb_includes_report(build->includes, &source);
-	return cb_report_fail(err, source.name ? &source : NULL, step.name ? &step : NULL);
+	return cb_report_fail_redacted(
+		err, source.name ? &source : NULL, step.name ? &step : NULL, build->shown_needles);
 }
 
 static int build_main(const struct cb_settings *settings)
@@ -364,6 +369,7 @@ int cb_cmd_build(int argc, char **argv)
 	if (r > 0)
 		return cb_help_command("build");
 	cb_log_enable(settings.debug);
+	cb_secrets_load(&settings);
 	if (settings.call != CB_CALL_BUILD)
 		return cb_check_call(&settings);
 	return build_main(&settings);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "builder/leakscan.h"
 #include "layers/layertable.h"
 #include "layers/record.h"
 
@@ -15,6 +16,8 @@ struct commit {
 	bool done;
 	int code;
 	struct cb_err *err;
+	struct cb_leakscan leaks;
+	bool told;
 };
 
 struct cb_commits {
@@ -29,6 +32,7 @@ static void commit_free(void *value)
 	struct commit *commit = value;
 
 	cb_layer_done(&commit->layer);
+	cb_leakscan_done(&commit->leaks);
 	cb_err_free(commit->err);
 	free(commit);
 }
@@ -140,11 +144,13 @@ static int make_layer(struct commit *commit, const char *id, bool on_nothing, st
 	spec.clamp = build->layer_times == CB_TIMES_CLAMPED;
 	spec.level = build->layer_times == CB_TIMES_LEVEL;
 	spec.epoch = build->made.seconds;
+	spec.watch = cb_leakscan_begin(&commit->leaks, build);
 	r = cb_layer_commit(build->store, &spec, &commit->commits->compression, build->scheduler.pools[CB_LANE_CPU],
 		&commit->layer, err);
 	if (r == 0)
 		r = cb_layer_put(build->store, &commit->layer.diff_id, commit->layer.size, &commit->layer.blob, err);
-	if (r == 0)
+	/* A leak that is allowed this time is looked for again the next. */
+	if (r == 0 && !commit->leaks.found)
 		r = keep_diff_id(build, id, &commit->layer, err);
 	return r < 0 ? r : 0;
 }
@@ -222,6 +228,13 @@ int cb_commits_get(struct cb_commits *commits, const struct cb_chain *chain, con
 
 	if (!commit || !commit->done)
 		return cb_err_set(err, CB_ERR_INTERNAL, "a layer was not made");
+	if (commit->leaks.found && !commit->told) {
+		int r = cb_leakscan_report(commits->build, chain, commit->leaks.owner, commit->leaks.where, err);
+
+		if (r < 0)
+			return r;
+		commit->told = true;
+	}
 	if (commit->code < 0) {
 		cb_err_move(err, cb_err_copy(commit->err));
 		return commit->code;

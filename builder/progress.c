@@ -9,6 +9,7 @@
 #include "base/num.h"
 #include "base/timefmt.h"
 #include "builder/progress_state.h"
+#include "builder/redact.h"
 
 /** A line without an end is shown in pieces of this size. */
 #define LINE_PIECE (64U << 10)
@@ -139,6 +140,11 @@ struct cb_progress *cb_progress_free(struct cb_progress *p)
 	return NULL;
 }
 
+void cb_progress_redact(struct cb_progress *p, const struct cb_needles *needles)
+{
+	p->needles = needles;
+}
+
 /** The vertex, or NULL when it was never added or everything is over. */
 static struct cb_vertex *find(struct cb_progress *p, uint32_t id)
 {
@@ -148,6 +154,7 @@ static struct cb_vertex *find(struct cb_progress *p, uint32_t id)
 void cb_progress_added(struct cb_progress *p, uint32_t id, const char *name)
 {
 	cleanup_buf struct cb_buf clean = { 0 };
+	cleanup_free char *redacted = cb_redact(p->needles, name);
 	struct cb_vertex *v;
 
 	assert(id < VERTICES_MAX);
@@ -159,6 +166,7 @@ void cb_progress_added(struct cb_progress *p, uint32_t id, const char *name)
 		p->n_vertices = (size_t)id + 1;
 	}
 	v = cb_new0(struct cb_vertex);
+	name = redacted ? redacted : name;
 	cb_progress_sanitise(&clean, name, strlen(name));
 	v->name = cb_buf_take(&clean);
 	for (char *c = v->name; *c; c++) {
@@ -276,7 +284,9 @@ static void end(struct cb_progress *p, uint32_t id, enum cb_vertex_state state, 
 	seen = v->state == CB_VERTEX_RUNNING;
 	v->state = state;
 	v->ended = cb_progress_now(p);
-	v->message = cb_xstrdup_null(message);
+	v->message = cb_redact(p->needles, message);
+	if (!v->message)
+		v->message = cb_xstrdup_null(message);
 	if (state == CB_VERTEX_DROPPED)
 		p->total--;
 	else if (state != CB_VERTEX_CANCELED && state != CB_VERTEX_ERROR)
@@ -319,8 +329,10 @@ void cb_progress_dropped(struct cb_progress *p, uint32_t id)
 static struct cb_vertex_status *find_status(struct cb_progress *p, struct cb_vertex *v, const char *what)
 {
 	cleanup_buf struct cb_buf clean = { 0 };
+	cleanup_free char *redacted = cb_redact(p->needles, what);
 	struct cb_vertex_status *s;
 
+	what = redacted ? redacted : what;
 	cb_progress_sanitise(&clean, what, strlen(what));
 	for (size_t i = 0; i < v->n_statuses; i++) {
 		if (!strcmp(v->statuses[i].what, cb_buf_str(&clean)))
@@ -357,7 +369,9 @@ void cb_progress_status(
 void cb_progress_warning(struct cb_progress *p, uint32_t id, const char *message)
 {
 	struct cb_vertex *v = find(p, id);
+	cleanup_free char *redacted = cb_redact(p->needles, message);
 
+	message = redacted ? redacted : message;
 	if (p->finished || cb_strv_has(&p->warnings, message))
 		return;
 	cb_strv_add(&p->warnings, message);

@@ -15,6 +15,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/needles.h"
 #include "builder/settings.h"
 
 struct cb_progress;
@@ -32,6 +33,9 @@ struct cb_progress *cb_progress_new_memory(enum cb_progress_mode mode, struct cb
 	unsigned int height, uint64_t (*clock)(void *arg), void *arg);
 struct cb_progress *cb_progress_free(struct cb_progress *progress);
 CB_DEFINE_CLEANUP(struct cb_progress *, cb_progress_free)
+
+/** Names, messages and warnings are shown without what @needles (borrowed) finds; logs are the caller's to redact. */
+void cb_progress_redact(struct cb_progress *progress, const struct cb_needles *needles);
 
 /** A vertex comes to be. @name as in "[stage 2/5] RUN make" (copied). Shows nothing but the total yet. */
 void cb_progress_added(struct cb_progress *progress, uint32_t id, const char *name);

@@ -56,6 +56,7 @@ struct cb_progress_look {
 };
 
 struct cb_progress {
+	const struct cb_needles *needles; /* what names and messages must not show, or NULL */
 	enum cb_progress_mode mode;
 	const struct cb_progress_look *look;
 	int fd;

@@ -6,6 +6,7 @@
 #include "base/fd.h"
 #include "base/mem.h"
 #include "base/unicode.h"
+#include "builder/redact.h"
 
 /** Bytes of one source line that an excerpt shows. */
 #define EXCERPT_MAX 200
@@ -236,12 +237,22 @@ void cb_report_text(struct cb_buf *out, const char *label, const char *message)
 	add_message(out, label, message);
 }
 
-int cb_report_fail(const struct cb_err *err, const struct cb_report_source *src, const struct cb_report_step *step)
+int cb_report_fail_redacted(const struct cb_err *err, const struct cb_report_source *src,
+	const struct cb_report_step *step, const struct cb_needles *needles)
 {
 	cleanup_buf struct cb_buf out = { 0 };
+	cleanup_free char *redacted = NULL;
+	const char *text;
 
 	cb_report_error(&out, err, src, step);
+	redacted = cb_redact(needles, cb_buf_str(&out));
+	text = redacted ? redacted : cb_buf_str(&out);
 	/* Nowhere is left to complain when standard error is closed. */
-	(void)!cb_fd_write_all(STDERR_FILENO, out.data, out.len);
+	(void)!cb_fd_write_all(STDERR_FILENO, text, strlen(text));
 	return cb_report_exit_status(err->code);
+}
+
+int cb_report_fail(const struct cb_err *err, const struct cb_report_source *src, const struct cb_report_step *step)
+{
+	return cb_report_fail_redacted(err, src, step, NULL);
 }

@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/needles.h"
 
 /** Exit statuses of cbuild; README documents them. */
 enum cb_exit {
@@ -54,6 +55,9 @@ void cb_report_excerpt(
 	struct cb_buf *out, const struct cb_report_source *src, unsigned int line, unsigned int end_line);
 /** Appends @label and @message, fit for a terminal, and a line end. */
 void cb_report_text(struct cb_buf *out, const char *label, const char *message);
+/** As cb_report_fail, without what @needles finds. */
+int cb_report_fail_redacted(const struct cb_err *err, const struct cb_report_source *src,
+	const struct cb_report_step *step, const struct cb_needles *needles);
 /** Prints the report on standard error and returns the exit status. The usual last act of a command. */
 int cb_report_fail(const struct cb_err *err, const struct cb_report_source *src, const struct cb_report_step *step);
 

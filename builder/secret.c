@@ -17,7 +17,7 @@ const struct cb_secret_spec *cb_secret_find(const struct cb_settings *settings, 
 	return NULL;
 }
 
-int cb_secret_read(const struct cb_secret_spec *secret, struct cb_buf *out, struct cb_err **err)
+static int load(const struct cb_secret_spec *secret, struct cb_buf *out, struct cb_err **err)
 {
 	const char *value;
 	int r;
@@ -31,6 +31,24 @@ int cb_secret_read(const struct cb_secret_spec *secret, struct cb_buf *out, stru
 		return cb_err_set(err, CB_ERR_NOT_FOUND, "secret %s: variable %s is not set", secret->id,
 			secret->env ? secret->env : secret->id);
 	cb_buf_adds(out, value);
+	return 0;
+}
+
+void cb_secrets_load(struct cb_settings *settings)
+{
+	for (size_t i = 0; i < settings->n_secrets; i++) {
+		struct cb_secret_spec *secret = &settings->secrets[i];
+
+		if (!secret->loaded && load(secret, &secret->value, NULL) == 0)
+			secret->loaded = true;
+	}
+}
+
+int cb_secret_read(const struct cb_secret_spec *secret, struct cb_buf *out, struct cb_err **err)
+{
+	if (!secret->loaded)
+		return load(secret, out, err);
+	cb_buf_add(out, cb_buf_str((struct cb_buf *)&secret->value), secret->value.len);
 	return 0;
 }
 

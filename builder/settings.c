@@ -7,6 +7,7 @@
 
 #include "base/csv.h"
 #include "base/num.h"
+#include "builder/secret.h"
 #include "builder/settings_ids.h"
 #include "builder/settings_limits.h"
 #include "builder/settings_values.h"
@@ -38,6 +39,7 @@ void cb_settings_done(struct cb_settings *settings)
 		free(settings->secrets[i].id);
 		free(settings->secrets[i].src);
 		free(settings->secrets[i].env);
+		cb_secret_wipe(&settings->secrets[i].value);
 	}
 	cb_access_done(&settings->access);
 	free(settings->outputs);
@@ -371,6 +373,9 @@ int cb_settings_set(struct cb_settings *settings, const struct cb_opt *opt, cons
 		return cb_settings_add_host(settings, value, err);
 	case SET_ALLOW:
 		return add_allow(settings, value, err);
+	case SET_ALLOW_SECRET_LEAK:
+		settings->allow_secret_leak = cb_opt_bool(value);
+		return 0;
 	case SET_BUILD_ARG:
 		return set_build_arg(settings, value, envp, err);
 	case SET_CALL:

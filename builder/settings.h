@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 #include "base/strv.h"
 #include "builder/access.h"
@@ -46,8 +47,10 @@ struct cb_output_spec {
 /** One --secret: `id=x,src=FILE` or `id=x,env=NAME`. */
 struct cb_secret_spec {
 	char *id;
-	char *src; /* file, or NULL */
-	char *env; /* environment variable of cbuild, or NULL */
+	char *src;           /* file, or NULL */
+	char *env;           /* environment variable of cbuild, or NULL */
+	struct cb_buf value; /* with @loaded; builder/secret.h */
+	bool loaded;
 };
 
 /** One --ssh: `default`, `id=SOCKET`, `id=KEY[,KEY…]`. */
@@ -101,8 +104,9 @@ struct cb_settings {
 	struct cb_ssh_spec *ssh;
 	size_t n_ssh, cap_ssh;
 	struct cb_strv allow; /* entitlements: network.host, security.insecure */
-	char *isolation;      /* "auto" or the name of a rung; never NULL after parsing */
-	uint32_t jobs;        /* concurrent RUN steps; 0: chosen by the scheduler */
+	bool allow_secret_leak;
+	char *isolation; /* "auto" or the name of a rung; never NULL after parsing */
+	uint32_t jobs;   /* concurrent RUN steps; 0: chosen by the scheduler */
 	/* environment of cbuild */
 	char *root;              /* store: --root, CBUILD_ROOT, else the default; never NULL after parsing */
 	struct cb_access access; /* registries; its certificates are for URLs, too */

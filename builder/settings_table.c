@@ -11,6 +11,7 @@
 const struct cb_opt cb_build_options[] = {
 	{ "add-host", 0, VALUE, SET_ADD_HOST, "NAME:IP", "add a line to /etc/hosts of RUN steps", NULL },
 	{ "allow", 0, VALUE, SET_ALLOW, "ENTITLEMENT", "grant what a Buildfile may ask for: network.host, security.insecure", "network.host|security.insecure" },
+	{ "allow-secret-leak", 0, FLAG, SET_ALLOW_SECRET_LEAK, NULL, "warn only when the image holds the value of a secret", NULL },
 	{ "build-arg", 0, VALUE, SET_BUILD_ARG, "KEY[=VALUE]", "set an ARG; without a value, from the environment", NULL },
 	{ "build-context", 0, VALUE, SET_BUILD_CONTEXT, "NAME=SOURCE", "give FROM, COPY --from and mounts another source called NAME: DIR, docker-image://REF, oci-layout://DIR, a URL or a git repository", NULL },
 	ACCESS_OPT_CA_CERT,

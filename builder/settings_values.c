@@ -149,7 +149,9 @@ int cb_settings_add_secret(struct cb_settings *settings, const char *text, char 
 	}
 	CB_GROW(settings->secrets, settings->cap_secrets, settings->n_secrets + 1);
 	spec = &settings->secrets[settings->n_secrets++];
-	*spec = (struct cb_secret_spec){ CB_TAKE_PTR(f.id), CB_TAKE_PTR(f.src), CB_TAKE_PTR(f.env) };
+	*spec = (struct cb_secret_spec){
+		.id = CB_TAKE_PTR(f.id), .src = CB_TAKE_PTR(f.src), .env = CB_TAKE_PTR(f.env)
+	};
 	return 0;
 }
 

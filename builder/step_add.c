@@ -34,7 +34,7 @@ static int extract(const struct cb_copy_spec *spec, int fd, const char *root, st
 {
 	CB_CLEANUP(cb_dest_free) struct cb_dest *dest = NULL;
 	struct target target = { .root = root, .missing = { .mode = 0755, .time = spec->created } };
-	struct cb_archive_spec archive = { .fd = fd, .single_id = cb_chown_one_id(), .cancel = spec->cancel };
+	struct cb_archive_spec archive = { .fd = fd, .cancel = spec->cancel };
 	int r = cb_dest_new(spec->parents, spec->upper, &dest, err);
 
 	if (r < 0)

@@ -26,33 +26,14 @@ static int parents_tree(
 	return parent ? cb_build_source_tree(build, parent, ret, err) : 0;
 }
 
-/* The owner that @text names, or 0:0 where nobody else can own a file, which is told once. */
-static int find_owner(struct cb_build *build, const struct cb_vertex *vertex, const char *text, struct cb_tree *tree,
-	struct cb_owner *ret, struct cb_err **err)
-{
-	int r = cb_chown_lookup(text, tree, ret, err);
-
-	if (r < 0 || (!ret->uid && !ret->gid) || !cb_chown_one_id())
-		return r;
-	if (!atomic_exchange(&build->owners_lost, true)) {
-		cleanup_free char *note = cb_xasprintf(
-			"there is one user id only: files for %u:%u get 0:0; add ranges to /etc/subuid and /etc/subgid",
-			ret->uid, ret->gid);
-
-		cb_build_note(build, vertex, note);
-	}
-	*ret = (struct cb_owner){ 0, 0 };
-	return 0;
-}
-
-static int set_modes(struct cb_build *build, const struct cb_vertex *vertex, struct cb_tree *parents,
-	struct cb_owner *owner, struct cb_chmod *chmod, struct cb_copy_spec *spec, struct cb_err **err)
+static int set_modes(const struct cb_vertex *vertex, struct cb_tree *parents, struct cb_owner *owner,
+	struct cb_chmod *chmod, struct cb_copy_spec *spec, struct cb_err **err)
 {
 	const struct cb_op_copy *op = vertex->op;
 	int r = 0;
 
 	if (op->chown) {
-		r = find_owner(build, vertex, op->chown, parents, owner, err);
+		r = cb_chown_lookup(op->chown, parents, owner, err);
 		spec->chown = owner;
 	}
 	if (r == 0 && op->chmod) {
@@ -117,7 +98,7 @@ int cb_step_copy(struct cb_build *build, struct cb_vertex *vertex, struct cb_sna
 
 	spec.parents = parents;
 	if (r == 0)
-		r = set_modes(build, vertex, parents, &owner, &chmod, &spec, err);
+		r = set_modes(vertex, parents, &owner, &chmod, &spec, err);
 	for (size_t i = 0; i < vertex->n_inputs; i++)
 		if (vertex->inputs[i].role == CB_INPUT_FILES)
 			selects[n++] = vertex->inputs[i].vertex;
@@ -169,7 +150,7 @@ int cb_step_workdir(struct cb_build *build, struct cb_vertex *vertex, struct cb_
 	int r = parents_tree(build, vertex, &parents, err);
 
 	if (r == 0 && *op->user)
-		r = find_owner(build, vertex, op->user, parents, &missing.owner, err);
+		r = cb_chown_lookup(op->user, parents, &missing.owner, err);
 	if (r == 0)
 		r = cb_dest_new(parents, cb_snapshot_fs(snapshot), &dest, err);
 	if (r == 0)

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/owner.h"
 #include "base/path.h"
 #include "builder/secret.h"
 #include "builder/sshagent.h"
@@ -84,11 +85,11 @@ static int own_cache(const struct cb_mount *mount, int fd, struct cb_err **err)
 	mode_t mode = mount->has_mode ? mount->mode : 0755;
 	struct stat st;
 
-	if (fstat(fd, &st) < 0)
+	if (cb_owner_fstat(fd, &st) < 0)
 		return cb_err_errno(err, errno, "cache mount");
 	if (st.st_uid || st.st_gid || (st.st_mode & 07777) != 0755)
 		return 0;
-	if ((uid || gid) && fchown(fd, uid, gid) < 0 && !cb_chown_one_id())
+	if ((uid || gid) && cb_owner_fchown(fd, uid, gid) < 0)
 		return cb_err_errno(err, errno, "set the owner of cache mount %s", mount->target);
 	if (mode != 0755 && fchmod(fd, mode) < 0)
 		return cb_err_errno(err, errno, "set the mode of cache mount %s", mount->target);

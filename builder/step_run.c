@@ -11,6 +11,7 @@
 #include "base/num.h"
 #include "base/timefmt.h"
 #include "builder/build.h"
+#include "builder/redact.h"
 #include "builder/step_mounts.h"
 #include "layers/dest.h"
 #include "runtime/user.h"
@@ -18,6 +19,8 @@
 /* How long a canceled command may take to end by itself. */
 #define GRACE_MS 300
 #define READ_MAX (32 << 10)
+/* How long a finished line may wait because its end may be the beginning of a secret. */
+#define HELD_MS 200
 
 struct run {
 	struct cb_build *build;
@@ -31,6 +34,7 @@ struct run {
 	struct cb_extra_host *hosts;
 	struct cb_strv host_texts;
 	struct cb_ulimit *ulimits;
+	struct cb_redactor redactors[2]; /* of standard output and error */
 };
 
 static void run_done(struct run *run)
@@ -43,6 +47,8 @@ static void run_done(struct run *run)
 	cb_strv_done(&run->host_texts);
 	free(run->hosts);
 	free(run->ulimits);
+	cb_redactor_done(&run->redactors[0]);
+	cb_redactor_done(&run->redactors[1]);
 }
 
 /* ---- preparing ------------------------------------------------------------------------------------------------ */
@@ -197,18 +203,37 @@ static int prepare(struct run *run, struct cb_snapshot *snapshot, struct cb_run_
 
 /* ---- running -------------------------------------------------------------------------------------------------- */
 
+/* Shows what @stream held back, because nothing followed. */
+static void flush(struct run *run, int stream)
+{
+	cleanup_buf struct cb_buf text = { 0 };
+
+	cb_redactor_flush(&run->redactors[stream - 1], &text);
+	if (text.len)
+		cb_build_log(run->build, run->vertex, stream, text.data, text.len);
+}
+
 /* Passes on what is there; false at the end. */
 static bool forward(struct run *run, int fd, int stream)
 {
+	cleanup_buf struct cb_buf text = { 0 };
 	char data[READ_MAX];
 	ssize_t n;
 
 	do
 		n = read(fd, data, sizeof(data));
 	while (n < 0 && errno == EINTR);
-	if (n <= 0)
+	if (n <= 0) {
+		flush(run, stream);
 		return false;
-	cb_build_log(run->build, run->vertex, stream, data, (size_t)n);
+	}
+	if (cb_needles_empty(run->build->shown_needles)) {
+		cb_build_log(run->build, run->vertex, stream, data, (size_t)n);
+		return true;
+	}
+	cb_redactor_add(&run->redactors[stream - 1], data, (size_t)n, &text);
+	if (text.len)
+		cb_build_log(run->build, run->vertex, stream, text.data, text.len);
 	return true;
 }
 
@@ -222,9 +247,15 @@ static void pump(struct run *run, struct cb_run *running, int out, int errout, u
 	};
 
 	while (fds[0].fd >= 0 || fds[1].fd >= 0) {
-		int n = poll(fds, 3, cb_time_left_ms(deadline));
+		bool held = cb_redactor_holds_line(&run->redactors[0]) || cb_redactor_holds_line(&run->redactors[1]);
+		int left = cb_time_left_ms(deadline);
+		int n = poll(fds, 3, held && (left < 0 || left > HELD_MS) ? HELD_MS : left);
+
 		if (n < 0 && errno != EINTR)
 			return;
+		for (int stream = 1; n == 0 && stream <= 2; stream++)
+			if (cb_redactor_holds_line(&run->redactors[stream - 1]))
+				flush(run, stream);
 		if (deadline && cb_time_mono() >= deadline) {
 			deadline = 0;
 			cb_runtime_expire(running, GRACE_MS);
@@ -309,6 +340,7 @@ int cb_step_run(struct cb_build *build, struct cb_vertex *vertex, struct cb_snap
 	struct cb_run *running;
 	int out[2], errout[2], r;
 
+	run.redactors[0].needles = run.redactors[1].needles = build->shown_needles;
 	if (!run.op->argv.n)
 		return cb_err_set(err, CB_ERR_STEP, "process \"\" did not complete successfully: no command given");
 	r = prepare(&run, snapshot, &spec, err);

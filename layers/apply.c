@@ -108,7 +108,6 @@ int cb_apply(const struct cb_apply_spec *spec, struct cb_source in, struct cb_ap
 	u.dirs = (struct cb_unpack_dirs){ root_open, root_forget, root };
 	u.flavour = spec->flavour;
 	u.layer = spec->layer;
-	u.single_id = spec->single_id;
 	u.no_devices = spec->no_devices;
 	u.limits = spec->limits;
 	u.cancel = spec->cancel;

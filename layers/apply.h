@@ -34,7 +34,6 @@ struct cb_apply_spec {
 	int dirfd; /* the target, normally empty; borrowed */
 	enum cb_flavour flavour;
 	bool layer;      /* `.wh.` names are marks; otherwise they are refused */
-	bool single_id;  /* only one id is mapped: a failing chown is no error, devices are skipped */
 	bool no_devices; /* skip character and block devices */
 	struct cb_apply_limits limits;
 	const struct cb_cancel *cancel; /* or NULL */

@@ -288,7 +288,6 @@ int cb_archive_extract(const struct cb_archive_spec *spec, struct cb_apply_stats
 
 	u.dirs = (struct cb_unpack_dirs){ target_open, target_forget, &target };
 	u.flavour = spec->flavour;
-	u.single_id = spec->single_id;
 	u.no_devices = spec->no_devices;
 	u.chown = spec->chown;
 	u.uid = spec->uid;

@@ -45,8 +45,8 @@ struct cb_archive_spec {
 	struct cb_archive_dest dest;
 	bool chown; /* --chown: every entry gets uid and gid */
 	uint32_t uid, gid;
-	enum cb_flavour flavour;    /* of the snapshot */
-	bool single_id, no_devices; /* as in struct cb_apply_spec */
+	enum cb_flavour flavour; /* of the snapshot */
+	bool no_devices;
 	struct cb_apply_limits limits;
 	const struct cb_cancel *cancel; /* or NULL */
 };

@@ -128,23 +128,3 @@ int cb_chown_lookup(const char *text, struct cb_tree *tree, struct cb_owner *ret
 	cb_chown_resolve(text, passwd.data, passwd.len, group.data, group.len, ret);
 	return 0;
 }
-
-/* The third field of the only line of uid_map: how many ids are mapped. */
-static bool maps_one_id(const char *map)
-{
-	cleanup_strv struct cb_strv fields = { 0 };
-	cleanup_free char *line = cb_str_trim(map);
-
-	cb_strv_split(&fields, line, ' ');
-	return !strchr(line, '\n') && fields.n > 0 && strcmp(fields.v[fields.n - 1], "1") == 0;
-}
-
-bool cb_chown_one_id(void)
-{
-	cleanup_buf struct cb_buf map = { 0 };
-
-	if (geteuid() != 0)
-		return true;
-	return cb_file_read_at(AT_FDCWD, "/proc/self/uid_map", 64 * 1024, &map, NULL) == 0 &&
-	       maps_one_id(cb_buf_str(&map));
-}

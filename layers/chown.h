@@ -29,7 +29,4 @@ bool cb_chown_needs_files(const char *text);
 /** Reads the files from @tree (may be NULL: none) only when needed. */
 int cb_chown_lookup(const char *text, struct cb_tree *tree, struct cb_owner *ret, struct cb_err **err);
 
-/** chown to another id must fail because there is no other, as in a user namespace without ranges. */
-bool cb_chown_one_id(void);
-
 #endif

@@ -11,6 +11,7 @@
 
 #include "base/buf.h"
 #include "base/fd.h"
+#include "base/owner.h"
 #include "layers/digest.h"
 
 /** Below this, read and write beat copy_file_range. */
@@ -219,7 +220,7 @@ int cb_copyfile_finish(const struct cb_copyfile_host *host, int dst, const struc
 	char capability[CAPABILITY_MAX];
 	ssize_t n = src >= 0 ? fgetxattr(src, CAPABILITY, capability, sizeof(capability)) : 0;
 
-	if (!owned && fchown(dst, attr->owner.uid, attr->owner.gid) < 0)
+	if (!owned && cb_owner_fchown(dst, attr->owner.uid, attr->owner.gid) < 0)
 		return cb_err_errno(err, errno, "change owner to %u:%u", attr->owner.uid, attr->owner.gid);
 	/* chown takes the setuid bits away, so the mode comes after it. */
 	if ((!created || (attr->mode & (07000 | host->umask))) && fchmod(dst, attr->mode) < 0)

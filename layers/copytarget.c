@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/owner.h"
 #include "base/path.h"
 
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
@@ -337,7 +338,7 @@ static int finish_special(struct cb_copier *copier, struct cb_copy_target *t, co
 	struct cb_copyfile_attr attr = attr_of(copier, st);
 
 	if ((t->sgid || attr.owner.uid != copier->host.euid || attr.owner.gid != copier->host.egid) &&
-		fchownat(t->fd, name, attr.owner.uid, attr.owner.gid, AT_SYMLINK_NOFOLLOW) < 0)
+		cb_owner_fchownat(t->fd, name, attr.owner.uid, attr.owner.gid) < 0)
 		return fail(err, errno, "change owner of", t, name);
 	/* Our own entry in a directory that nobody else writes: no link can have taken its place. */
 	if (!S_ISLNK(st->st_mode) && fchmodat(t->fd, name, attr.mode, 0) < 0)
@@ -384,13 +385,13 @@ static int put_node(struct cb_copier *copier, struct cb_copy_target *t, const ch
 	if (type == S_IFCHR && st->st_rdev == 0)
 		return cb_err_set(err, CB_ERR_UNSUPPORTED, "cannot copy the device 0:0 to /%s%s%s", t->path,
 			*t->path ? "/" : "", name);
-	if (mknodat(t->fd, name, type | 0600, st->st_rdev) < 0) {
+	if (cb_owner_mknodat(t->fd, name, type | 0600, st->st_rdev) < 0) {
 		if (errno != EEXIST)
 			return fail(err, errno, "create", t, name);
 		r = make_room(t, name, err);
 		if (r < 0)
 			return r;
-		if (mknodat(t->fd, name, type | 0600, st->st_rdev) < 0)
+		if (cb_owner_mknodat(t->fd, name, type | 0600, st->st_rdev) < 0)
 			return fail(err, errno, "create", t, name);
 	}
 	return finish_special(copier, t, name, st, err);

@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/map.h"
+#include "base/owner.h"
 #include "base/path.h"
 #include "layers/tree_dir.h"
 
@@ -26,9 +27,9 @@ static int set_metadata(int fd, const struct cb_owner *owner, mode_t mode, const
 {
 	struct stat st;
 
-	if (fstat(fd, &st) < 0)
+	if (cb_owner_fstat(fd, &st) < 0)
 		return cb_err_errno(err, errno, "stat /%s", path);
-	if ((st.st_uid != owner->uid || st.st_gid != owner->gid) && fchown(fd, owner->uid, owner->gid) < 0)
+	if ((st.st_uid != owner->uid || st.st_gid != owner->gid) && cb_owner_fchown(fd, owner->uid, owner->gid) < 0)
 		return cb_err_errno(err, errno, "change owner of /%s to %u:%u", path, owner->uid, owner->gid);
 	if (fchmod(fd, mode & 07777) < 0)
 		return cb_err_errno(err, errno, "change mode of /%s", path);

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/owner.h"
 #include "base/path.h"
 #include "layers/diffwalk.h"
 
@@ -143,7 +144,7 @@ static int visit(struct cb_diff *d, const char *name, struct cb_err **err)
 
 	if (cb_map_has(d->stubs, path))
 		return 0;
-	if (fstatat(top->fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (cb_owner_fstatat(top->fd, name, &st) < 0)
 		return cb_err_errno(err, errno, "stat \"%s\"", path);
 	r = find_base(d, name, &base_ent, &base_st, err);
 	if (r < 0)
@@ -223,6 +224,7 @@ int cb_diff_tar(const struct cb_diff_spec *spec, struct cb_sink out, struct cb_d
 
 	d.rootfd = spec->fs_fd;
 	d.tar = cb_tarwriter_new(out);
+	cb_tarwriter_watch(d.tar, spec->watch);
 	d.buf = cb_xmalloc(CB_DIFF_BUF);
 	d.stubs = cb_map_new(NULL);
 	d.inodes = cb_map_new(cb_diff_inode_free);

@@ -21,6 +21,7 @@
 #include "layers/stream.h"
 #include "layers/whiteout.h"
 
+struct cb_tar_watch;
 struct cb_tree;
 
 struct cb_diff_spec {
@@ -32,7 +33,8 @@ struct cb_diff_spec {
 	bool clamp; /* times after @epoch become @epoch (rewrite-timestamp) */
 	bool level; /* every time becomes @epoch */
 	int64_t epoch;
-	const struct cb_cancel *cancel; /* or NULL */
+	const struct cb_cancel *cancel;   /* or NULL */
+	const struct cb_tar_watch *watch; /* or NULL */
 };
 
 /** What was left out on the way. */

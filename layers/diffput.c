@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/owner.h"
 #include "base/path.h"
 #include "base/strv.h"
 #include "layers/diffwalk.h"
@@ -55,7 +56,7 @@ static int put_dir_entry(struct cb_diff *d, int fd, const char *path, struct cb_
 	struct stat st;
 	int r;
 
-	if (fstat(fd, &st) < 0)
+	if (cb_owner_fstat(fd, &st) < 0)
 		return cb_err_errno(err, errno, "stat \"%s\"", path);
 	r = cb_tarput_cap_get(fd, &cap, err);
 	if (r < 0)

@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "layers/chown.h"
 #include "layers/pull_source.h"
 
 /* Indexes within indexes. */
@@ -18,7 +17,6 @@ struct cb_puller *cb_puller_new(struct cb_registry *registry, struct cb_store *s
 
 	puller->registry = registry;
 	puller->store = store;
-	puller->single_id = cb_chown_one_id();
 	return puller;
 }
 

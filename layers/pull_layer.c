@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/fd.h"
+#include "base/owner.h"
 #include "base/parallel.h"
 #include "layers/apply.h"
 #include "layers/bytepipe.h"
@@ -101,8 +102,7 @@ static int unpack(struct layer_job *job, struct cb_source in, int dirfd, struct 
 		.dirfd = dirfd,
 		.flavour = user ? CB_FLAVOUR_USER : CB_FLAVOUR_TRUSTED,
 		.layer = true,
-		.single_id = job->src.puller->single_id,
-		.no_devices = user,
+		.no_devices = user && !cb_owner_recorded(),
 		.cancel = job->src.cancel,
 	};
 	struct cb_readahead *ahead;

@@ -10,7 +10,6 @@
 struct cb_puller {
 	struct cb_registry *registry;
 	struct cb_store *store;
-	bool single_id; /* only one id is mapped into our user namespace */
 };
 
 /* A reference or a layout directory. Everything borrowed. */

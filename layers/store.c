@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/owner.h"
 #include "base/path.h"
-#include "layers/chown.h"
 #include "layers/storedb.h"
 
 #define OPEN_TRIES 16
@@ -196,14 +196,14 @@ static int ensure_layout(struct cb_store *store, struct cb_err **err)
 }
 
 /*
- * Who writes the store, in the database's words. With one id every file is root's, whatever its layer says: snapshots
- * of such a store would be wrong for those who have more.
+ * Who writes the store, in the database's words. With one id owners are recorded beside the files (base/owner.h), where
+ * those who have more ids would not look.
  */
 static const char *writer_of(const struct cb_store *store)
 {
 	if (store->flavour == CB_STORE_TRUSTED)
 		return "trusted";
-	return cb_chown_one_id() ? "user-one-id" : "user";
+	return cb_owner_recorded() ? "user-recorded" : "user";
 }
 
 static const char *writer_text(const char *writer)

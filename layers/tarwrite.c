@@ -19,6 +19,7 @@ struct record {
 
 struct cb_tarwriter {
 	struct cb_sink out;
+	const struct cb_tar_watch *watch; /* or NULL */
 	uint64_t bytes;
 	uint64_t data_left; /* of the current entry */
 	unsigned int padding;
@@ -33,6 +34,11 @@ struct cb_tarwriter *cb_tarwriter_new(struct cb_sink out)
 	assert(out.write);
 	w->out = out;
 	return w;
+}
+
+void cb_tarwriter_watch(struct cb_tarwriter *w, const struct cb_tar_watch *watch)
+{
+	w->watch = watch;
 }
 
 static void clear_records(struct cb_tarwriter *w)
@@ -287,6 +293,10 @@ int cb_tarwriter_entry(struct cb_tarwriter *w, const struct cb_tar_entry *e, str
 	if (w->data_left > 0)
 		return cb_err_set(err, CB_ERR_INTERNAL, "tar entry before \"%s\" is short of %llu bytes", e->path,
 			(unsigned long long)w->data_left);
+	if (w->watch)
+		r = w->watch->entry(w->watch->arg, e, err);
+	if (r < 0)
+		return r;
 
 	name = e->type == CB_TAR_DIR && e->path[strlen(e->path) - 1] != '/' ? cb_xasprintf("%s/", e->path)
 									    : cb_xstrdup(e->path);
@@ -326,7 +336,9 @@ int cb_tarwriter_data(struct cb_tarwriter *w, const void *data, size_t len, stru
 		return cb_err_set(err, CB_ERR_INTERNAL, "more data than the size of the tar entry");
 	if (len == 0)
 		return 0;
-	r = put(w, data, len, err);
+	r = w->watch ? w->watch->data(w->watch->arg, data, len, err) : 0;
+	if (r == 0)
+		r = put(w, data, len, err);
 	if (r < 0)
 		return r;
 	w->data_left -= len;
@@ -358,7 +370,9 @@ int cb_tarwriter_finish(struct cb_tarwriter *w, struct cb_err **err)
 	if (w->data_left > 0)
 		return cb_err_set(err, CB_ERR_INTERNAL, "last tar entry is short of %llu bytes",
 			(unsigned long long)w->data_left);
-	r = put_padding(w, CB_TAR_BLOCK, err);
+	r = w->watch ? w->watch->entry(w->watch->arg, NULL, err) : 0;
+	if (r == 0)
+		r = put_padding(w, CB_TAR_BLOCK, err);
 	return r < 0 ? r : put_padding(w, CB_TAR_BLOCK, err);
 }
 

@@ -44,11 +44,24 @@ struct cb_tar_entry {
 	size_t capability_len;
 };
 
+/**
+ * Looks on while a tar is written, before the bytes are. What it returns below 0 ends the writing.
+ */
+struct cb_tar_watch {
+	void *arg;
+	/** The next entry; NULL at the end of the tar. */
+	int (*entry)(void *arg, const struct cb_tar_entry *entry, struct cb_err **err);
+	/** Some of the content of the entry before. */
+	int (*data)(void *arg, const void *data, size_t len, struct cb_err **err);
+};
+
 struct cb_tarwriter;
 
 struct cb_tarwriter *cb_tarwriter_new(struct cb_sink out);
 struct cb_tarwriter *cb_tarwriter_free(struct cb_tarwriter *w);
 CB_DEFINE_CLEANUP(struct cb_tarwriter *, cb_tarwriter_free)
+/** From now on @watch (borrowed, may be NULL) looks on. */
+void cb_tarwriter_watch(struct cb_tarwriter *w, const struct cb_tar_watch *watch);
 
 /** Writes the header. CB_ERR_INTERNAL when the entry before got fewer bytes than its size. */
 int cb_tarwriter_entry(struct cb_tarwriter *w, const struct cb_tar_entry *entry, struct cb_err **err);

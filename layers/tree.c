@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/owner.h"
 #include "base/path.h"
 #include "layers/tree_dir.h"
 
@@ -281,6 +282,9 @@ int cb_tree_dir_find(struct cb_tree_dir *dir, const char *name, struct cb_tree_e
 		}
 		if (!dir->tree->plain && S_ISCHR(st.st_mode) && st.st_rdev == 0)
 			return 1;
+		/* A device that could only be recorded. */
+		if (!dir->tree->plain && S_ISSOCK(st.st_mode))
+			(void)cb_owner_fstatat(dir->parts[i].fd, name, &st);
 		if (dir->tree->filtered) {
 			cleanup_free char *path = child_path(dir, name);
 
@@ -426,7 +430,7 @@ int cb_tree_dir_stat(struct cb_tree_dir *dir, struct stat *ret, struct cb_err **
 		*ret = (struct stat){ .st_mode = S_IFDIR | 0755, .st_nlink = 1 };
 		return 0;
 	}
-	if (fstat(dir->parts[0].fd, ret) < 0)
+	if ((dir->tree->plain ? fstat(dir->parts[0].fd, ret) : cb_owner_fstat(dir->parts[0].fd, ret)) < 0)
 		return fail(err, errno, "stat", dir, "");
 	own(dir->tree, ret);
 	return 0;
@@ -434,7 +438,10 @@ int cb_tree_dir_stat(struct cb_tree_dir *dir, struct stat *ret, struct cb_err **
 
 int cb_tree_at_stat(struct cb_tree_dir *dir, const struct cb_tree_ent *ent, struct stat *ret, struct cb_err **err)
 {
-	if (fstatat(dir->parts[ent->layer].fd, ent->name, ret, AT_SYMLINK_NOFOLLOW) < 0) {
+	int fd = dir->parts[ent->layer].fd;
+
+	if ((dir->tree->plain ? fstatat(fd, ent->name, ret, AT_SYMLINK_NOFOLLOW)
+			      : cb_owner_fstatat(fd, ent->name, ret)) < 0) {
 		if (errno == ENOENT)
 			return 1;
 		return fail(err, errno, "stat", dir, ent->name);
@@ -459,7 +466,7 @@ int cb_tree_at_open(
 		return 1;
 	if (fd < 0)
 		return fail(err, errno, "open", dir, ent->name);
-	if (fstat(fd, &st) < 0)
+	if ((dir->tree->plain ? fstat(fd, &st) : cb_owner_fstat(fd, &st)) < 0)
 		return fail(err, errno, "stat", dir, ent->name);
 	if (!S_ISREG(st.st_mode))
 		return cb_err_set(err, CB_ERR_INPUT, "/%s%s%s is not a regular file", dir->path, *dir->path ? "/" : "",

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/owner.h"
 #include "base/path.h"
 #include "layers/tree.h"
 #include "layers/tree_dir.h"
@@ -45,9 +46,10 @@ static int true_type(const struct cb_tree_dir *dir, int fd, const char *name, un
 {
 	struct stat st;
 
-	if (*type != DT_UNKNOWN && (*type != DT_CHR || dir->tree->plain))
+	/* A socket may stand for a device that could only be recorded. */
+	if (*type != DT_UNKNOWN && ((*type != DT_CHR && *type != DT_SOCK) || dir->tree->plain))
 		return 0;
-	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if ((dir->tree->plain ? fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) : cb_owner_fstatat(fd, name, &st)) < 0)
 		return errno == ENOENT ? 1 : -1;
 	*type = (unsigned char)IFTODT(st.st_mode);
 	if (S_ISCHR(st.st_mode) && st.st_rdev == 0 && !dir->tree->plain)

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/owner.h"
 #include "base/path.h"
 #include "base/strv.h"
 
@@ -269,11 +270,11 @@ static int place_node(struct cb_unpack *u, const struct cb_unpack_entry *e, stru
 	r = clear(u, e, err);
 	if (r < 0)
 		return r;
-	if (device && (u->no_devices || u->single_id)) {
+	if (device && u->no_devices) {
 		u->stats.skipped++;
 		return 0;
 	}
-	if (mknodat(e->parent_fd, e->name, kind | 0600, dev) < 0) {
+	if (cb_owner_mknodat(e->parent_fd, e->name, kind | 0600, dev) < 0) {
 		/* No user namespace may make devices. */
 		if (device && errno == EPERM) {
 			u->stats.skipped++;

@@ -24,7 +24,7 @@ struct cb_unpack_dirs {
 struct cb_unpack {
 	struct cb_unpack_dirs dirs;
 	enum cb_flavour flavour;
-	bool layer, single_id, no_devices;
+	bool layer, no_devices;
 	bool chown; /* to uid:gid, whatever the archive says */
 	uint32_t uid, gid;
 	struct cb_apply_limits limits;

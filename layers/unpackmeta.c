@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/owner.h"
 #include "base/strv.h"
 #include "layers/unpack.h"
 
@@ -49,12 +50,6 @@ static int failed(struct cb_err **err, const struct cb_unpack_entry *e, const ch
 	return cb_err_errno(err, errno, "unpack \"%s\": %s", e->path, what);
 }
 
-/** A single mapped id cannot give files away: they stay with the user. */
-static bool owner_may_stay(const struct cb_unpack *u, int errnum)
-{
-	return u->single_id && (errnum == EPERM || errnum == EINVAL);
-}
-
 static int owner_failed(struct cb_err **err, const struct cb_unpack_entry *e, uint32_t uid, uint32_t gid)
 {
 	int code = cb_err_errno(err, errno, "unpack \"%s\": set owner %u:%u", e->path, uid, gid);
@@ -70,7 +65,8 @@ static bool xattr_allowed(const struct cb_unpack *u, const char *name)
 		return true;
 	if (strcmp(name, "system.posix_acl_access") == 0 || strcmp(name, "system.posix_acl_default") == 0)
 		return true;
-	return cb_str_starts(name, "user.") && !cb_overlay_xattr(name, u->flavour);
+	/* Owners are recorded by us, not by archives. */
+	return cb_str_starts(name, "user.") && strcmp(name, CB_OWNER_XATTR) != 0 && !cb_overlay_xattr(name, u->flavour);
 }
 
 static int set_xattrs(struct cb_unpack *u, const struct cb_unpack_entry *e, int fd, struct cb_err **err)
@@ -81,7 +77,7 @@ static int set_xattrs(struct cb_unpack *u, const struct cb_unpack_entry *e, int 
 		if (!xattr_allowed(u, x->name) || fsetxattr(fd, x->name, x->value, x->len, 0) == 0)
 			continue;
 		/* File systems without them, and ids that are not mapped: best effort, as everywhere. */
-		if (errno == ENOTSUP || (u->single_id && (errno == EPERM || errno == EINVAL)))
+		if (errno == ENOTSUP || (cb_owner_recorded() && (errno == EPERM || errno == EINVAL)))
 			continue;
 		return cb_err_errno(err, errno, "unpack \"%s\": set attribute %s", e->path, x->name);
 	}
@@ -95,7 +91,7 @@ int cb_unpack_set_meta(struct cb_unpack *u, const struct cb_unpack_entry *e, int
 	int r;
 
 	/* In this order: chown clears set-id bits and capabilities. */
-	if (fchown(fd, uid, gid) < 0 && !owner_may_stay(u, errno))
+	if (cb_owner_fchown(fd, uid, gid) < 0)
 		return owner_failed(err, e, uid, gid);
 	r = set_xattrs(u, e, fd, err);
 	if (r < 0)
@@ -117,7 +113,7 @@ int cb_unpack_set_meta_at(struct cb_unpack *u, const struct cb_unpack_entry *e, 
 	uint32_t uid = u->chown ? u->uid : item->uid, gid = u->chown ? u->gid : item->gid;
 	const struct timespec times[2] = { item->mtime, item->mtime };
 
-	if (fchownat(e->parent_fd, e->name, uid, gid, AT_SYMLINK_NOFOLLOW) < 0 && !owner_may_stay(u, errno))
+	if (cb_owner_fchownat(e->parent_fd, e->name, uid, gid) < 0)
 		return owner_failed(err, e, uid, gid);
 	/* The name was made by us a moment ago in a directory that nobody else writes: it is no symlink. */
 	if (item->type != CB_TAR_SYMLINK && fchmodat(e->parent_fd, e->name, item->mode, 0) < 0)

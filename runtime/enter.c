@@ -13,6 +13,7 @@
 #include <sys/xattr.h>
 
 #include "base/fd.h"
+#include "base/owner.h"
 #include "runtime/channel.h"
 #include "runtime/entry.h"
 #include "runtime/idmap.h"
@@ -140,6 +141,7 @@ static int inner(int sock, pid_t parent, const sigset_t *mask, struct cb_err **e
 	if (become_root(&m, parent) < 0)
 		return cb_err_errno(err, errno, "become root of the user namespace");
 	entry.entered = true;
+	cb_owner_ask_again();
 	entry.isolation = m.isolation;
 	entry.ranges_errnum = m.errnum;
 	memcpy(entry.ranges_reason, m.reason, sizeof(m.reason));

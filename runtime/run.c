@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "base/fd.h"
+#include "base/owner.h"
 #include "base/path.h"
 #include "base/timefmt.h"
 #include "runtime/channel.h"
@@ -68,7 +69,8 @@ int cb_runtime_start(
 {
 	struct cb_spec_message msg = { .n_fds = 0 };
 	unsigned int kind = (spec->network == CB_RUN_NETWORK_NONE ? CB_SANDBOX_NETNS : 0) |
-			    (spec->insecure ? CB_SANDBOX_INSECURE : 0);
+			    (spec->insecure ? CB_SANDBOX_INSECURE : 0) |
+			    (cb_owner_recorded() ? CB_SANDBOX_RECORDED : 0);
 	struct cb_run *run;
 	int r;
 

@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/owner.h"
 #include "base/path.h"
 #include "runtime/channel.h"
 #include "runtime/entry.h"
@@ -101,7 +102,7 @@ static int try_sandbox(struct cb_runtime *rt, struct cb_err **err)
 	char text[CB_REPORT_MAX];
 	int r;
 
-	r = ask_for(rt, CB_SANDBOX_PLAIN, err);
+	r = ask_for(rt, cb_owner_recorded() ? CB_SANDBOX_RECORDED : CB_SANDBOX_PLAIN, err);
 	if (r >= 0)
 		r = receive(rt, &handle, err);
 	if (r < 0)
@@ -353,7 +354,7 @@ static void add_warnings(struct cb_runtime *rt)
 {
 	if (rt->info.isolation == CB_ISOLATION_SINGLE)
 		cb_strv_addf(&rt->info.warnings,
-			"steps have one user id only (%s): changing owners fails inside; add ranges to /etc/subuid and "
+			"steps have one user id only (%s): owners are recorded, not set; add ranges to /etc/subuid and "
 			"/etc/subgid for more",
 			cb_entry_get()->ranges_reason);
 	else if (rt->info.isolation == CB_ISOLATION_ROOT && rt->overlay.trusted && *rt->info.rungs[0].reason &&

@@ -52,14 +52,18 @@ void cb_sandbox_fail(const struct cb_sandbox *sb, int errnum, const char *fmt, .
 }
 
 /* Everything inherited from the zygote goes, above all the channels of other sandboxes. */
-static void keep_one_fd(struct cb_sandbox *sb)
+static void keep_channels(struct cb_sandbox *sb)
 {
-	if (sb->sock != 3) {
-		if (dup3(sb->sock, 3, O_CLOEXEC) < 0)
-			_exit(CB_STATUS_BROKEN);
-		sb->sock = 3;
-	}
-	if (cb_sys_close_range(4, ~0U, 0) < 0)
+	int sock = fcntl(sb->sock, F_DUPFD_CLOEXEC, 10);
+	int recorder = sb->recorder < 0 ? -1 : fcntl(sb->recorder, F_DUPFD_CLOEXEC, 10);
+
+	if (dup3(sock, 3, O_CLOEXEC) < 0)
+		_exit(CB_STATUS_BROKEN);
+	sb->sock = 3;
+	if (sb->recorder >= 0 && dup3(recorder, 4, O_CLOEXEC) < 0)
+		cb_sandbox_fail(sb, errno, "keep the channel to the recorder");
+	sb->recorder = sb->recorder < 0 ? -1 : 4;
+	if (cb_sys_close_range(sb->recorder < 0 ? 4 : 5, ~0U, 0) < 0)
 		cb_sandbox_fail(sb, errno, "close descriptors");
 }
 
@@ -165,16 +169,16 @@ static void receive(const struct cb_sandbox *sb, struct cb_sandbox_spec *spec)
 	decode(sb, &in, fds + 1, n_fds - 1, spec);
 }
 
-void cb_sandbox_main(int sock, const struct cb_sandbox_setup *setup)
+void cb_sandbox_main(int sock, int recorder, const struct cb_sandbox_setup *setup)
 {
 	const unsigned int kind = setup->kind;
-	struct cb_sandbox sb = { .sock = sock, .kind = kind };
+	struct cb_sandbox sb = { .sock = sock, .recorder = recorder, .kind = kind };
 	struct cb_sandbox_spec spec = { .root_fd = -1 };
 	sigset_t none;
 
 	(void)prctl(PR_SET_NAME, "cbuild-sandbox");
 	join_groups(&sb, setup);
-	keep_one_fd(&sb);
+	keep_channels(&sb);
 	/* The zygote has reset all the others. */
 	(void)signal(SIGPIPE, SIG_DFL);
 	sigemptyset(&none);

@@ -46,6 +46,7 @@ struct cb_spec_head {
 
 struct cb_sandbox {
 	int sock;
+	int recorder; /* to recorder.h, with CB_SANDBOX_RECORDED; or -1 */
 	unsigned int kind;
 	bool mounted_files;
 };
@@ -58,7 +59,8 @@ struct cb_sandbox {
 
 struct cb_sandbox_setup;
 
-CB_NORETURN void cb_sandbox_main(int sock, const struct cb_sandbox_setup *setup);
+/** @recorder is -1 without CB_SANDBOX_RECORDED. */
+CB_NORETURN void cb_sandbox_main(int sock, int recorder, const struct cb_sandbox_setup *setup);
 
 void cb_sandbox_report(const struct cb_sandbox *sb, enum cb_report kind, int errnum, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));

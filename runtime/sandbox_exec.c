@@ -14,8 +14,10 @@
 #include <sys/syscall.h>
 
 #include "base/fd.h"
+#include "base/owner.h"
 #include "base/strv.h"
 #include "runtime/kernel.h"
+#include "runtime/recorder.h"
 #include "runtime/sandbox.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -31,7 +33,7 @@ static void enter_cwd(const struct cb_sandbox *sb, const struct cb_sandbox_spec 
 		if (slash)
 			*slash = '\0';
 		if (mkdir(path, 0755) == 0) {
-			if (lchown(path, spec->uid, spec->gid) < 0)
+			if (cb_owner_fchownat(AT_FDCWD, path, spec->uid, spec->gid) < 0)
 				break;
 		} else if (errno != EEXIST) {
 			break;
@@ -101,10 +103,25 @@ static void set_groups(const struct cb_sandbox *sb, const struct cb_sandbox_spec
 		cb_sandbox_fail(sb, errno, "set groups (an id above what this user may use?)");
 }
 
+/* With one id all stay who they are, and the recorder knows who they should be. Capabilities stay as well. */
+static void drop_recorded(const struct cb_sandbox *sb, const struct cb_sandbox_spec *spec)
+{
+	if (!spec->insecure && cb_seccomp_load() < 0)
+		cb_sandbox_fail(sb, errno, "load the seccomp filter");
+	if (cb_recorder_attach(sb->recorder, spec->uid, spec->gid, spec->groups, spec->n_groups) < 0)
+		cb_sandbox_fail(sb, errno, "start the recorder of owners");
+	if (cb_caps_set(spec->insecure ? cb_caps_all() : CB_CAPS_DEFAULT) < 0)
+		cb_sandbox_fail(sb, errno, "set capabilities");
+}
+
 static void drop_privileges(const struct cb_sandbox *sb, const struct cb_sandbox_spec *spec)
 {
 	uint64_t caps = spec->insecure ? cb_caps_all() : CB_CAPS_DEFAULT;
 
+	if (sb->recorder >= 0) {
+		drop_recorded(sb, spec);
+		return;
+	}
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
 		cb_sandbox_fail(sb, errno, "keep capabilities");
 	set_groups(sb, spec);

@@ -10,6 +10,7 @@
 #include <sys/stat.h>
 
 #include "base/fd.h"
+#include "base/owner.h"
 #include "base/path.h"
 #include "runtime/kernel.h"
 #include "runtime/sandbox.h"
@@ -142,8 +143,10 @@ static int new_tmpfs(const struct cb_sandbox_mount *m, unsigned int attr)
 
 	snprintf(size, sizeof(size), "%llu", (unsigned long long)m->size);
 	snprintf(mode, sizeof(mode), "%o", (unsigned int)m->mode);
-	snprintf(uid, sizeof(uid), "%u", (unsigned int)m->uid);
-	snprintf(gid, sizeof(gid), "%u", (unsigned int)m->gid);
+	bool record = cb_owner_recorded();
+
+	snprintf(uid, sizeof(uid), "%u", record ? 0 : (unsigned int)m->uid);
+	snprintf(gid, sizeof(gid), "%u", record ? 0 : (unsigned int)m->gid);
 	if (fs < 0 || cb_sys_fsconfig(fs, FSCONFIG_SET_STRING, "source", "tmpfs", 0) < 0 ||
 		(m->size && cb_sys_fsconfig(fs, FSCONFIG_SET_STRING, "size", size, 0) < 0) ||
 		cb_sys_fsconfig(fs, FSCONFIG_SET_STRING, "mode", mode, 0) < 0 ||
@@ -168,6 +171,12 @@ static void mount_files(struct cb_sandbox *sb)
 	sb->mounted_files = true;
 }
 
+/* A tmpfs before Linux 6.6 cannot keep a record: then the only id there is may read the file, which is who runs. */
+static int give_file(int fd, uid_t uid, gid_t gid)
+{
+	return cb_owner_fchown(fd, uid, gid) < 0 && errno != ENOTSUP ? -1 : 0;
+}
+
 static int new_file(struct cb_sandbox *sb, const struct cb_sandbox_mount *m, size_t index)
 {
 	char path[64];
@@ -175,7 +184,7 @@ static int new_file(struct cb_sandbox *sb, const struct cb_sandbox_mount *m, siz
 	mount_files(sb);
 	snprintf(path, sizeof(path), CB_STAGE_FILES "/%zu", index);
 	cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd < 0 || cb_fd_write_all(fd, m->data, m->len) < 0 || fchown(fd, m->uid, m->gid) < 0 ||
+	if (fd < 0 || cb_fd_write_all(fd, m->data, m->len) < 0 || give_file(fd, m->uid, m->gid) < 0 ||
 		fchmod(fd, m->mode) < 0)
 		return -1;
 	cleanup_close int clone = cb_sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE);

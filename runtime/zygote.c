@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "runtime/channel.h"
 #include "runtime/kernel.h"
+#include "runtime/recorder.h"
 #include "runtime/sandbox.h"
 #include "runtime/zygote_mounts.h"
 
@@ -62,10 +63,31 @@ static pid_t clone_sandbox(unsigned int kind, int *pidfd)
 	return cb_sys_clone3(&args);
 }
 
+/* The sandbox's end of the channel. The recorder itself ends with the other end, or with those who ask it. */
+static int start_recorder(int *ret)
+{
+	int pair[2];
+
+	if (cb_channel_pair(pair) < 0)
+		return -1;
+	pid_t pid = fork();
+	if (pid == 0) {
+		close(pair[1]);
+		cb_recorder_main(pair[0]);
+	}
+	close(pair[0]);
+	if (pid < 0) {
+		cb_closep(&pair[1]);
+		return -1;
+	}
+	*ret = pair[1];
+	return 0;
+}
+
 static void prepare(struct zygote_state *z, const struct cb_sandbox_setup *setup)
 {
 	unsigned int kind = setup->kind;
-	int pair[2] = { -EBADF, -EBADF }, status[2] = { -EBADF, -EBADF }, pidfd = -EBADF;
+	int pair[2] = { -EBADF, -EBADF }, status[2] = { -EBADF, -EBADF }, pidfd = -EBADF, recorder = -EBADF;
 	struct reply reply = { .kind = kind };
 
 	if (cb_channel_pair(pair) < 0 || pipe2(status, O_CLOEXEC) < 0) {
@@ -74,9 +96,18 @@ static void prepare(struct zygote_state *z, const struct cb_sandbox_setup *setup
 		cb_closep(&pair[1]);
 		return;
 	}
+	if (kind & CB_SANDBOX_RECORDED && start_recorder(&recorder) < 0) {
+		reply_error(z->sock, errno, "start the recorder of owners");
+		cb_closep(&pair[0]);
+		cb_closep(&pair[1]);
+		cb_closep(&status[0]);
+		cb_closep(&status[1]);
+		return;
+	}
 	pid_t pid = clone_sandbox(kind, &pidfd);
 	if (pid == 0)
-		cb_sandbox_main(pair[1], setup);
+		cb_sandbox_main(pair[1], recorder, setup);
+	cb_closep(&recorder);
 	cb_closep(&pair[1]);
 	if (pid < 0) {
 		reply_error(z->sock, errno, "clone");

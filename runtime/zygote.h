@@ -16,6 +16,7 @@ enum cb_sandbox_kind {
 	CB_SANDBOX_PLAIN = 0,
 	CB_SANDBOX_NETNS = 1,    /* a network namespace of its own, with lo up */
 	CB_SANDBOX_INSECURE = 2, /* nothing masked or read-only */
+	CB_SANDBOX_RECORDED = 4, /* owners are recorded: a recorder stands by */
 };
 
 struct cb_zygote {

@@ -31,6 +31,7 @@ complete -c cbuild -n "__fish_seen_subcommand_from help" -a "build check explain
 complete -c cbuild -s h -l help -d 'print this help'
 complete -c cbuild -n $building -l add-host -x -d 'add a line to /etc/hosts of RUN steps'
 complete -c cbuild -n $building -l allow -x -a "network.host security.insecure" -d 'grant what a Buildfile may ask for: network.host, security.insecure'
+complete -c cbuild -n $building -l allow-secret-leak -d 'warn only when the image holds the value of a secret'
 complete -c cbuild -n $building -l build-arg -x -d 'set an ARG; without a value, from the environment'
 complete -c cbuild -n $building -l build-context -x -d 'give FROM, COPY --from and mounts another source called NAME'
 complete -c cbuild -n $building -l ca-cert -r -F -d 'trust these certificates (PEM) of registries and servers too'

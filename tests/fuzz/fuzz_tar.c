@@ -93,7 +93,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		repair(copy, size - 1);
 	mem = (struct cb_source_mem){ copy, size - 1, 0 };
 	spec.layer = data[0] & 1;
-	spec.single_id = data[0] & 2;
 	spec.dirfd = openat(topfd, "in", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (spec.dirfd < 0)
 		abort();

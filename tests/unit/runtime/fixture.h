@@ -19,6 +19,7 @@
 
 #include "base/buf.h"
 #include "base/fd.h"
+#include "base/owner.h"
 #include "base/path.h"
 #include "runtime/runtime.h"
 

@@ -1,0 +1,37 @@
+/*
+ * The last look at what a build made, for values of its secrets: names and contents of new layers, the configuration,
+ * the history. A leak fails the build before anything is tagged, exported or pushed.
+ *
+ * Layers are looked at in the pass that makes their tar. What is compressed or encrypted inside a file is not found.
+ */
+#ifndef CB_BUILDER_LEAKSCAN_H
+#define CB_BUILDER_LEAKSCAN_H
+
+#include "builder/build.h"
+#include "layers/tarwrite.h"
+
+/** The look at one layer. Zero-initialise, then begin. */
+struct cb_leakscan {
+	const struct cb_build *build;
+	struct cb_tar_watch watch; /* for struct cb_diff_spec */
+	struct cb_needle_scan scan;
+	char *path; /* of the entry */
+	bool open;  /* its content is being looked at */
+	bool found;
+	unsigned int owner; /* whose value */
+	char *where;        /* fit to be shown */
+};
+
+/** The watch of a layer's tar, or NULL when there is nothing to look for. It ends the tar at a leak that is not
+ * allowed. */
+const struct cb_tar_watch *cb_leakscan_begin(struct cb_leakscan *scan, const struct cb_build *build);
+void cb_leakscan_done(struct cb_leakscan *scan);
+/** Names the leak in the layer on top of @chain: as an error, or where leaks are allowed as a warning. Coordinator
+ * only. */
+int cb_leakscan_report(struct cb_build *build, const struct cb_chain *chain, unsigned int owner, const char *where,
+	struct cb_err **err);
+
+/** Looks at what no commit did: the configuration, and with CB_OUTPUT_FILES alone at new files. */
+int cb_leakscan_result(struct cb_build *build, unsigned int needs, const struct cb_result *result, struct cb_err **err);
+
+#endif
