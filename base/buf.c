@@ -1,5 +1,6 @@
 #include "base/buf.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -14,6 +15,14 @@ void cb_buf_clear(struct cb_buf *buf)
 	buf->len = 0;
 	if (buf->data)
 		buf->data[0] = '\0';
+}
+
+void cb_buf_truncate(struct cb_buf *buf, size_t len)
+{
+	assert(len <= buf->len);
+	buf->len = len;
+	if (buf->data)
+		buf->data[len] = '\0';
 }
 
 void cb_buf_reserve(struct cb_buf *buf, size_t extra)

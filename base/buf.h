@@ -20,6 +20,8 @@ void cb_buf_done(struct cb_buf *buf);
 
 /** Keeps the memory. */
 void cb_buf_clear(struct cb_buf *buf);
+/** Cuts the content to @len, which is no more than it has. */
+void cb_buf_truncate(struct cb_buf *buf, size_t len);
 /** Makes room for @extra more bytes and a NUL. */
 void cb_buf_reserve(struct cb_buf *buf, size_t extra);
 void cb_buf_add(struct cb_buf *buf, const void *data, size_t len);

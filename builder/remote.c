@@ -89,7 +89,7 @@ static int unpack(
 	if (r < 0)
 		return r;
 	rootfd = cb_snapshot_fs(snapshot);
-	spec.dest = (struct cb_archive_dest){ open_dir, &rootfd };
+	spec.dest = (struct cb_archive_dest){ .open_dir = open_dir, .arg = &rootfd };
 	spec.flavour = cb_store_flavour(access->store) == CB_STORE_USER ? CB_FLAVOUR_USER : CB_FLAVOUR_TRUSTED;
 	r = cb_archive_extract(&spec, NULL, err);
 	if (r < 0)

@@ -30,6 +30,18 @@ static int open_dir(void *arg, const char *path, int *ret_fd, struct cb_err **er
 	return r < 0 ? r : 0;
 }
 
+static int dir_timed(void *arg, const char *path, const struct timespec times[2], struct cb_err **err)
+{
+	struct target *target = arg;
+	cleanup_free char *full = cb_xasprintf("%s/%s", target->root, path);
+	cleanup_free char *canonical = NULL;
+	int r = cb_dest_resolve(target->dest, full, CB_TREE_FOLLOW, &canonical, err);
+
+	if (r >= 0)
+		cb_dest_touch(target->dest, canonical, times);
+	return CB_MIN(r, 0);
+}
+
 static int extract(const struct cb_copy_spec *spec, int fd, const char *root, struct cb_err **err)
 {
 	CB_CLEANUP(cb_dest_free) struct cb_dest *dest = NULL;
@@ -46,7 +58,7 @@ static int extract(const struct cb_copy_spec *spec, int fd, const char *root, st
 		archive.uid = spec->chown->uid;
 		archive.gid = spec->chown->gid;
 	}
-	archive.dest = (struct cb_archive_dest){ open_dir, &target };
+	archive.dest = (struct cb_archive_dest){ open_dir, dir_timed, &target };
 	r = cb_archive_extract(&archive, NULL, err);
 	return r < 0 ? r : cb_dest_finish(dest, err);
 }

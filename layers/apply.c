@@ -105,7 +105,7 @@ int cb_apply(const struct cb_apply_spec *spec, struct cb_source in, struct cb_ap
 	root = cb_new0(struct root);
 	root->unpack = &u;
 	root->fd = rootfd;
-	u.dirs = (struct cb_unpack_dirs){ root_open, root_forget, root };
+	u.dirs = (struct cb_unpack_dirs){ .open = root_open, .forget = root_forget, .arg = root };
 	u.flavour = spec->flavour;
 	u.layer = spec->layer;
 	u.no_devices = spec->no_devices;

@@ -274,6 +274,13 @@ static void target_forget(void *arg, const char *path)
 	cb_opendirs_forget(&t->dirs, path);
 }
 
+static int target_timed(void *arg, const char *path, const struct timespec times[2], struct cb_err **err)
+{
+	struct target *t = arg;
+
+	return t->dest->dir_timed ? t->dest->dir_timed(t->dest->arg, path, times, err) : 0;
+}
+
 int cb_archive_extract(const struct cb_archive_spec *spec, struct cb_apply_stats *stats, struct cb_err **err)
 {
 	CB_CLEANUP(cb_tarreader_free) struct cb_tarreader *reader = NULL;
@@ -286,7 +293,7 @@ int cb_archive_extract(const struct cb_archive_spec *spec, struct cb_apply_stats
 	assert(spec);
 	assert(spec->dest.open_dir);
 
-	u.dirs = (struct cb_unpack_dirs){ target_open, target_forget, &target };
+	u.dirs = (struct cb_unpack_dirs){ target_open, target_forget, target_timed, &target };
 	u.flavour = spec->flavour;
 	u.no_devices = spec->no_devices;
 	u.chown = spec->chown;

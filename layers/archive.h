@@ -37,6 +37,11 @@ struct cb_archive_dest {
 	 * CB_ERR_INPUT when something on the way is no directory.
 	 */
 	int (*open_dir)(void *arg, const char *path, int *ret_fd, struct cb_err **err);
+	/**
+	 * May be NULL. Directory @path was given these times (access, modification) by the archive: an owner that sets
+	 * times of directories itself, later, must leave it these.
+	 */
+	int (*dir_timed)(void *arg, const char *path, const struct timespec times[2], struct cb_err **err);
 	void *arg;
 };
 

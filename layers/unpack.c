@@ -432,7 +432,11 @@ static int set_dir_time(struct cb_unpack *u, const char *path, struct timespec m
 	/* It may have been replaced since, by an entry or a parent's entry. */
 	else if (r == 0 && fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
 		r = utimensat(fd, name, times, AT_SYMLINK_NOFOLLOW);
-	return r < 0 ? cb_err_errno(err, errno, "unpack \"%s\": set time", path) : 0;
+	else
+		return 0;
+	if (r < 0)
+		return cb_err_errno(err, errno, "unpack \"%s\": set time", path);
+	return u->dirs.timed ? u->dirs.timed(u->dirs.arg, path, times, err) : 0;
 }
 
 static int set_dir_times(struct cb_unpack *u, struct cb_err **err)

@@ -18,6 +18,8 @@ struct cb_unpack_dirs {
 	int (*open)(void *arg, const char *path, bool make, int *ret_fd, struct cb_err **err);
 	/** Another thing may be at @path now: a descriptor of it, or of what was below, is stale. */
 	void (*forget)(void *arg, const char *path);
+	/** May be NULL. The directory @path got these times (access, modification), and shall keep them. */
+	int (*timed)(void *arg, const char *path, const struct timespec times[2], struct cb_err **err);
 	void *arg;
 };
 
@@ -64,8 +66,9 @@ int cb_unpack_set_meta(struct cb_unpack *u, const struct cb_unpack_entry *e, int
 int cb_unpack_set_meta_at(struct cb_unpack *u, const struct cb_unpack_entry *e, struct cb_err **err);
 
 /**
- * Cleans a name of an archive: no "." or doubled slashes. CB_ERR_CORRUPT for empty and absolute names (a lone "/" is
- * the root), "..", and too many components. Caller frees.
+ * Cleans a name of an archive, as text: no slash at the ends ("/" alone is the root), no ".", "..", or doubled slashes.
+ * CB_ERR_CORRUPT for an empty name, for one that ".." leads out of the archive, and for too many components. Caller
+ * frees.
  */
 int cb_unpack_clean(const char *name, char **ret, struct cb_err **err);
 

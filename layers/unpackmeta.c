@@ -23,15 +23,17 @@ int cb_unpack_clean(const char *name, char **ret, struct cb_err **err)
 
 	if (name[0] == '\0')
 		return bad_name(err, name, "empty name");
-	if (name[0] == '/' && name[strspn(name, "/")] != '\0')
-		return bad_name(err, name, "absolute name");
 
-	for (const char *p = name; *p;) {
+	for (const char *p = name + strspn(name, "/"); *p;) {
 		size_t len = strcspn(p, "/");
 
-		if (len == 2 && memcmp(p, "..", 2) == 0)
-			return bad_name(err, name, "name with \"..\"");
-		if (len > 0 && !(len == 1 && *p == '.')) {
+		if (len == 2 && memcmp(p, "..", 2) == 0) {
+			const char *slash = out.len > 0 ? memrchr(out.data, '/', out.len) : NULL;
+
+			if (depth-- == 0)
+				return bad_name(err, name, "the name leads out of the archive");
+			cb_buf_truncate(&out, slash ? (size_t)(slash - out.data) : 0);
+		} else if (len > 0 && !(len == 1 && *p == '.')) {
 			if (++depth > CB_APPLY_DEPTH_MAX)
 				return bad_name(err, name, "too many directories");
 			if (out.len > 0)

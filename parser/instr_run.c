@@ -170,8 +170,10 @@ static int set_command(struct cb_run *run, struct cb_arena *arena, const struct 
 		run->argv = node->args;
 		return 0;
 	}
-	if (node->args.n == 0)
+	if (node->args.n == 0) {
+		run->script = (struct cb_text){ "", node->line, 1 };
 		return 0;
+	}
 	if (docs->n_heredocs == 1) {
 		r = cb_heredoc_token(arena, node->args.v[0].s, &token, err);
 		if (r < 0)

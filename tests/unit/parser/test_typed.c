@@ -123,7 +123,7 @@ static const struct grammar_case rows[] = {
 	{ "ADD, explicitly off and on", "ADD --keep-git-dir=false --unpack a b",
 		"ADD source=a@2:35 dest=b@2:37 no-keep-git-dir unpack" },
 	{ "RUN", "RUN a  'b'", "RUN shell script=a  'b'@2:5" },
-	{ "RUN nothing", "RUN", "RUN shell" },
+	{ "RUN nothing", "RUN", "RUN shell script=@2:1" },
 	{ "RUN empty array", "RUN []", "RUN exec" },
 	{ "RUN exec form", "RUN [\"a\", \"b\"]", "RUN exec argv=a@2:6 argv=b@2:11" },
 	{ "RUN with flags", "RUN --network=host --security=insecure --device=d,required a",
