@@ -54,7 +54,8 @@ class Image:
             raise SystemExit('%s: blob %s does not have its digest' % (self.path, digest))
         return data
 
-    def layer_tars(self):
+    def layer_bytes(self):
+        """The layers, uncompressed."""
         diff_ids = self.config['rootfs'].get('diff_ids') or []
         if len(diff_ids) != len(self.layers):
             raise SystemExit('%s: %d diff IDs, %d layers' % (self.path, len(diff_ids), len(self.layers)))
@@ -66,13 +67,20 @@ class Image:
                 data = subprocess.run(['zstd', '-dcq'], input=data, stdout=subprocess.PIPE, check=True).stdout
             if 'sha256:' + hashlib.sha256(data).hexdigest() != diff_id:
                 raise SystemExit('%s: layer %s does not have its diff ID %s' % (self.path, name, diff_id))
-            yield tarfile.open(fileobj=io.BytesIO(data))
+            yield data
+
+    def layer_tars(self):
+        return (tarfile.open(fileobj=io.BytesIO(data)) for data in self.layer_bytes())
 
 
 def flatten(image):
+    return tree_of(image.layer_tars())
+
+
+def tree_of(layers):
     """{path: [member, bytes or None, inode]} of all layers applied; inode numbers tell hard links."""
     tree, inode = {}, 0
-    for layer in image.layer_tars():
+    for layer in layers:
         fresh = set()
         for member in layer:
             path = os.path.normpath(member.name).lstrip('/')

@@ -79,7 +79,9 @@ static int extract(struct scene *s, const struct entry *entries, bool chown, str
 {
 	cleanup_buf struct cb_buf tar = { 0 };
 	CB_CLEANUP(cb_tarwriter_free) struct cb_tarwriter *w = cb_tarwriter_new(cb_sink_buf(&tar));
-	struct cb_archive_spec spec = { .dest = { .open_dir = open_dir, .arg = s }, .chown = chown, .uid = 11, .gid = 12 };
+	struct cb_archive_spec spec = {
+		.dest = { .open_dir = open_dir, .arg = s }, .chown = chown, .uid = 11, .gid = 12
+	};
 	cleanup_close int fd = openat(s->dirfd, "archive", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	int r;
 

@@ -1,0 +1,152 @@
+"""The builders that are compared. Each makes one image of a case and says where it is."""
+import os
+import re
+import shutil
+import subprocess
+import time
+
+TIMEOUT = 180
+
+
+class Failed(Exception):
+    """The builder refuses the case; the text is what it printed."""
+
+
+class NoImage(Exception):
+    """The builder makes something that cannot be had as an image."""
+
+
+class Unusable(Exception):
+    """The builder cannot work on this machine; the text says why."""
+
+
+def run(command, cwd, env, seconds=TIMEOUT):
+    done = subprocess.run(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, timeout=seconds, check=False)
+    text = done.stdout.decode('utf-8', 'replace')
+    if done.returncode:
+        raise Failed(text)
+    return text
+
+
+class Cbuild:
+    name = 'cbuild'
+
+    def __init__(self, work):
+        self.program, self.env = os.environ['CBUILD'], dict(os.environ)
+
+    def build(self, case, text, out):
+        run([self.program, 'build', '--no-cache', '--progress=plain', '-f', text, '-o',
+             'type=oci,tar=false,compression=uncompressed,dest=' + out, *case.options, 'context'], case.directory, self.env)
+        return out
+
+    def close(self):
+        pass
+
+
+class Buildah:
+    """Debian's buildah, with a storage of its own."""
+    name = 'buildah'
+
+    def __init__(self, work):
+        if not shutil.which('buildah'):
+            raise Unusable('buildah is not installed')
+        if os.getuid() != 0:
+            raise Unusable('buildah is compared by root only')
+        self.work = work + '/buildah'
+        os.mkdir(self.work)
+        with open(self.work + '/registries.conf', 'w', encoding='utf-8') as f:
+            f.write('[[registry]]\nprefix = "localhost"\nlocation = "localhost"\ninsecure = true\n')
+        with open(self.work + '/policy.json', 'w', encoding='utf-8') as f:
+            f.write('{"default":[{"type":"insecureAcceptAnything"}]}\n')
+        self.policy = ['--signature-policy', self.work + '/policy.json']
+        self.base = ['buildah', '--root', self.work + '/root', '--runroot', self.work + '/run', '--registries-conf',
+                     self.work + '/registries.conf']
+        self.env = dict(os.environ, TMPDIR=self.work)
+        text = subprocess.run(['buildah', '--version'], capture_output=True, text=True, check=False).stdout
+        self.version = 'buildah ' + (re.search(r'version (\d+\.\d+)', text) or ['', '?'])[1]
+
+    def build(self, case, text, out):
+        os.mkdir(out)
+        run([*self.base, 'build', '-q', '--format', 'docker', '--no-cache', '--tls-verify=false', '--isolation', 'chroot',
+             '--iidfile', out + '/iid', *self.policy, '-f', text, *case.options, 'context'], case.directory, self.env)
+        with open(out + '/iid', encoding='utf-8') as f:
+            image = f.read().strip()
+        run([*self.base, 'push', '-q', *self.policy, image, 'docker-archive:' + out + '/image.tar'], case.directory, self.env)
+        return out + '/image.tar'
+
+    def close(self):
+        subprocess.run([*self.base, 'rmi', '-a', '-f'], env=self.env, capture_output=True, check=False)
+        subprocess.run(['umount', self.work + '/root/overlay'], capture_output=True, check=False)
+
+
+class Docker:
+    """The BuildKit of Debian's dockerd, which is started for this with its own socket and data, and touches no network."""
+    name = 'docker'
+
+    def __init__(self, work):
+        self.daemon = None
+        self.client = shutil.which('docker', path='/usr/bin:' + os.environ['PATH'])
+        if not self.client or not shutil.which('dockerd'):
+            raise Unusable('dockerd is not installed (.ci/packages peers)')
+        if os.getuid() != 0:
+            raise Unusable('dockerd is for root only')
+        self.work = work + '/docker'
+        os.mkdir(self.work)
+        with open(self.work + '/daemon.json', 'w', encoding='utf-8') as f:
+            f.write('{}')
+        self.env = dict(os.environ, DOCKER_HOST='unix://%s/socket' % self.work, DOCKER_BUILDKIT='1', DOCKER_CONFIG=self.work + '/client')
+        text = subprocess.run(['dockerd', '--version'], capture_output=True, text=True, check=False).stdout
+        self.version = 'docker ' + (re.search(r'version (\d+\.\d+)', text) or ['', '?'])[1]
+        self.start()
+
+    def start(self):
+        log = self.work + '/log'
+        with open(log, 'wb') as f:
+            self.daemon = subprocess.Popen(
+                ['dockerd', '--config-file', self.work + '/daemon.json', '--data-root', self.work + '/data', '--exec-root',
+                 self.work + '/run', '--pidfile', self.work + '/pid', '--iptables=false', '--ip6tables=false', '--bridge=none', '-H',
+                 self.env['DOCKER_HOST']], stdin=subprocess.DEVNULL, stdout=f, stderr=f)
+        for _ in range(300):
+            if subprocess.run([self.client, 'info'], env=self.env, capture_output=True, check=False).returncode == 0:
+                return
+            if self.daemon.poll() is not None:
+                break
+            time.sleep(0.2)
+        self.close()
+        with open(log, encoding='utf-8', errors='replace') as f:
+            raise Unusable('dockerd does not start here: ' + (f.read().strip().splitlines() or ['it says nothing'])[-1])
+
+    def build(self, case, text, out):
+        os.mkdir(out)
+        # This BuildKit panics on a file without FROM, and its daemon with it.
+        with open(os.path.join(case.directory, text), encoding='utf-8') as f:
+            if not re.search(r'(?mi)^\s*FROM\s', f.read()):
+                raise Failed('not sent: no FROM')
+        network = [] if any(o.startswith('--network') for o in case.options) else ['--network=none']
+        run([self.client, 'build', '--progress=plain', '--no-cache', *network, '--iidfile', out + '/iid', '-f', text, *case.options,
+             'context'], case.directory, self.env)
+        with open(out + '/iid', encoding='utf-8') as f:
+            image = f.read().strip()
+        try:
+            run([self.client, 'save', '-o', out + '/image.tar', image], case.directory, self.env)
+        except Failed as e:
+            raise NoImage(str(e)) from e
+        return out + '/image.tar'
+
+    def close(self):
+        if self.daemon:
+            self.daemon.terminate()
+            try:
+                self.daemon.wait(30)
+            except subprocess.TimeoutExpired:
+                self.daemon.kill()
+                self.daemon.wait()
+            self.daemon = None
+        with open('/proc/self/mounts', encoding='utf-8') as f:
+            mounts = [line.split()[1] for line in f if line.split()[1].startswith(self.work + '/')]
+        for mount in reversed(mounts):
+            subprocess.run(['umount', '-l', mount], capture_output=True, check=False)
+
+
+PEERS = {'docker': Docker, 'buildah': Buildah}
