@@ -111,8 +111,7 @@ bool cb_owner_decode(mode_t mode, const char *value, size_t len, struct cb_owner
 	mode_t type = (mark & 0xf) << 12;
 	if ((mark & ~0xfU) != MARK || data.data[0].permitted == UINT32_MAX || data.data[0].inheritable == UINT32_MAX)
 		return false;
-	/* Device 0:0 would be a whiteout. */
-	if (type && ((type != S_IFCHR && type != S_IFBLK) || !dev || !S_ISSOCK(mode)))
+	if (type && ((type != S_IFCHR && type != S_IFBLK) || !S_ISSOCK(mode)))
 		return false;
 	*ret = (struct cb_owner_record){
 		.uid = data.data[0].permitted,
@@ -172,7 +171,8 @@ int cb_owner_fstatat(int dirfd, const char *name, struct stat *ret)
 
 	if (fstatat(dirfd, name, ret, AT_SYMLINK_NOFOLLOW) < 0)
 		return -1;
-	if (!cb_owner_recorded())
+	/* Sockets are rare enough to be looked at by everybody. */
+	if (!cb_owner_recorded() && !S_ISSOCK(ret->st_mode))
 		return 0;
 	name_below(path, dirfd, name);
 	n = lgetxattr(path, cb_owner_xattr(ret->st_mode), value, sizeof(value));
@@ -239,7 +239,7 @@ int cb_owner_mknodat(int dirfd, const char *name, mode_t mode, dev_t dev)
 
 	if (mknodat(dirfd, name, mode, dev) == 0)
 		return 0;
-	if (errno != EPERM || (!S_ISCHR(mode) && !S_ISBLK(mode)) || !cb_owner_recorded())
+	if (errno != EPERM || (!S_ISCHR(mode) && !S_ISBLK(mode)) || (dev && !cb_owner_recorded()))
 		return -1;
 	if (mknodat(dirfd, name, S_IFSOCK | (mode & 07777), 0) < 0)
 		return -1;

@@ -9,7 +9,8 @@
  *   links, fifos, sockets        security.capability, whose 128 bits have no meaning on these: UID, GID, a mark with
  *                                the type, a device number (user attributes are not allowed there)
  *
- * A device is a socket with such a mark: like a device without driver, it cannot be opened. Without a record the owner
+ * A device is a socket with such a mark: like a device without driver, it cannot be opened. So is a whiteout (device 0:0)
+ * where even root cannot make one: in a directory that is an overlay itself. Without a record the owner
  * is 0:0. In a process with several ids all functions are the system calls that they are named after.
  *
  * Threads: any.
@@ -54,7 +55,7 @@ int cb_owner_fstatat(int dirfd, const char *name, struct stat *ret);
 /** fchown (not of O_PATH descriptors); fchownat without following links. 0, or -1 with errno. */
 int cb_owner_fchown(int fd, uid_t uid, gid_t gid);
 int cb_owner_fchownat(int dirfd, const char *name, uid_t uid, gid_t gid);
-/** mknodat: where devices are not allowed the recorded kind, if owners are recorded. */
+/** mknodat: where devices are not allowed the recorded kind, if owners are recorded; device 0:0 anywhere. */
 int cb_owner_mknodat(int dirfd, const char *name, mode_t mode, dev_t dev);
 
 #endif

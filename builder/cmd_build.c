@@ -281,6 +281,9 @@ static int run(struct cb_build *build, const struct outputs *outputs, struct cb_
 
 		cb_progress_warning(build->progress, UINT32_MAX, text);
 	}
+	const struct cb_strv *told = &cb_runtime_info(build->runtime)->warnings;
+	for (size_t i = 0; i < told->n; i++)
+		cb_progress_warning(build->progress, UINT32_MAX, told->v[i]);
 	r = cb_build_plan(build, err);
 	if (r == 0)
 		settle_times(build, outputs);

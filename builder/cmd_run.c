@@ -15,6 +15,7 @@
 #include "builder/help.h"
 #include "builder/report.h"
 #include "builder/settings.h"
+#include "layers/plainroot.h"
 #include "layers/pull.h"
 #include "layers/snapshot.h"
 #include "layers/tree.h"
@@ -63,6 +64,7 @@ struct container {
 	int *layers;
 	size_t n_layers;
 	struct cb_snapshot *scratch;
+	struct cb_tree *tree;
 	struct cb_strv argv, env;
 	struct cb_user user;
 };
@@ -91,6 +93,7 @@ static void container_done(struct container *c)
 	close_layers(c);
 	cb_runtime_close(c->runtime);
 	cb_snapshot_free(c->scratch);
+	cb_tree_free(c->tree);
 	cb_image_free(c->image);
 	cb_puller_free(c->puller);
 	cb_registry_free(c->registry);
@@ -228,16 +231,15 @@ static int open_layers(struct container *c, struct cb_err **err)
 
 static int look_up_user(struct container *c, const char *spec, struct cb_err **err)
 {
-	CB_CLEANUP(cb_tree_free) struct cb_tree *tree = NULL;
 	cleanup_buf struct cb_buf passwd = { 0 }, group = { 0 };
 	enum cb_flavour flavour = cb_runtime_trusted_xattrs() ? CB_FLAVOUR_TRUSTED : CB_FLAVOUR_USER;
 	int r;
 
-	r = cb_tree_new_layers(c->layers, c->n_layers, flavour, &tree, err);
+	r = cb_tree_new_layers(c->layers, c->n_layers, flavour, &c->tree, err);
 	if (r == 0)
-		r = cb_tree_read_file(tree, "/etc/passwd", CB_USER_FILE_MAX, &passwd, err);
+		r = cb_tree_read_file(c->tree, "/etc/passwd", CB_USER_FILE_MAX, &passwd, err);
 	if (r >= 0)
-		r = cb_tree_read_file(tree, "/etc/group", CB_USER_FILE_MAX, &group, err);
+		r = cb_tree_read_file(c->tree, "/etc/group", CB_USER_FILE_MAX, &group, err);
 	if (r < 0)
 		return r;
 	return cb_user_resolve(spec, cb_buf_str(&passwd), passwd.len, cb_buf_str(&group), group.len, &c->user, err);
@@ -279,6 +281,21 @@ static int compose(struct container *c, const struct request *request, struct cb
 	return 0;
 }
 
+static int make_root(struct container *c, struct cb_run_spec *spec, struct cb_err **err)
+{
+	CB_CLEANUP(cb_plainroot_free) struct cb_plainroot *plain = NULL;
+
+	spec->upper_fd = cb_snapshot_fs(c->scratch);
+	if (cb_runtime_info(c->runtime)->storage == CB_STORAGE_COPY) {
+		spec->plain = true;
+		return cb_plainroot_new(c->tree, spec->upper_fd, true, NULL, canceled, &plain, err);
+	}
+	spec->layers = c->layers;
+	spec->n_layers = c->n_layers;
+	spec->work_fd = cb_snapshot_work(c->scratch, err);
+	return spec->work_fd < 0 ? spec->work_fd : 0;
+}
+
 static int run(struct container *c, const struct request *request, struct cb_run_result *result, struct cb_err **err)
 {
 	const struct cb_image_config *config = c->image->config;
@@ -292,12 +309,9 @@ static int run(struct container *c, const struct request *request, struct cb_run
 	r = cb_snapshot_new(c->store, &c->scratch, err);
 	if (r < 0)
 		return r;
-	spec.layers = c->layers;
-	spec.n_layers = c->n_layers;
-	spec.upper_fd = cb_snapshot_fs(c->scratch);
-	spec.work_fd = cb_snapshot_work(c->scratch, err);
-	if (spec.work_fd < 0)
-		return spec.work_fd;
+	r = make_root(c, &spec, err);
+	if (r < 0)
+		return r;
 	spec.argv = (const char *const *)c->argv.v;
 	spec.env = (const char *const *)c->env.v;
 	spec.cwd = cwd;

@@ -36,6 +36,8 @@ static char *nearest_dir(const char *root)
 
 static const char *overlay_text(const struct cb_runtime_info *info)
 {
+	if (info->storage == CB_STORAGE_COPY)
+		return "no overlay: copies of all layers";
 	switch (info->overlay_api) {
 	case CB_OVERLAY_FDS:
 		return info->trusted_xattrs ? "overlay, by descriptors" : "overlay with userxattr, by descriptors";
@@ -45,9 +47,10 @@ static const char *overlay_text(const struct cb_runtime_info *info)
 	case CB_OVERLAY_MOUNT:
 		return info->trusted_xattrs ? "overlay, by mount(2)" : "overlay with userxattr, by mount(2)";
 	case CB_OVERLAY_AUTO:
+	case CB_OVERLAY_NONE:
 		break;
 	}
-	return "none";
+	return "copies of all layers";
 }
 
 /* In the namespaces of the isolation: a directory where the store is, and the runtime on it. */

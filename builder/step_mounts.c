@@ -14,6 +14,7 @@
 #include "builder/sshagent.h"
 #include "layers/cachemount.h"
 #include "layers/chown.h"
+#include "layers/plainroot.h"
 
 /* Directories of one private cache mount that are in use at once. */
 #define PRIVATE_MAX 256
@@ -50,6 +51,28 @@ void cb_run_mounts_done(struct cb_run_mounts *mounts)
 
 /* ---- bind ----------------------------------------------------------------------------------------------------- */
 
+/* Without overlay: a copy, whose changes are forgotten. */
+static int copy_bind(struct cb_build *build, const struct cb_chain *chain, const struct cb_op_mount *op,
+	struct cb_run_mount *mount, struct cb_mount_hold *hold, struct cb_err **err)
+{
+	CB_CLEANUP(cb_tree_free) struct cb_tree *tree = NULL;
+	CB_CLEANUP(cb_plainroot_free) struct cb_plainroot *plain = NULL;
+	int r = cb_build_tree(build, chain, &tree, err);
+
+	if (r == 0)
+		r = cb_snapshot_new(build->store, &hold->throwaway, err);
+	if (r == 0)
+		r = cb_plainroot_new(tree, cb_snapshot_fs(hold->throwaway), false, build->scheduler.pools[CB_LANE_CPU],
+			build->scheduler.cancel, &plain, err);
+	if (r < 0)
+		return r;
+	mount->kind = CB_RUN_MOUNT_BIND;
+	mount->fd = cb_snapshot_fs(hold->throwaway);
+	mount->sub = op->sub;
+	mount->readonly = op->mount->readonly;
+	return 0;
+}
+
 static int make_bind(struct cb_build *build, const struct cb_op_mount *op, struct cb_run_mount *mount,
 	struct cb_mount_hold *hold, struct cb_err **err)
 {
@@ -59,6 +82,8 @@ static int make_bind(struct cb_build *build, const struct cb_op_mount *op, struc
 
 	if (r < 0)
 		return r;
+	if (cb_runtime_info(build->runtime)->storage == CB_STORAGE_COPY)
+		return copy_bind(build, chain, op, mount, hold, err);
 	mount->kind = CB_RUN_MOUNT_CHAIN;
 	mount->layers = hold->layers;
 	mount->n_layers = cb_chain_depth(chain);

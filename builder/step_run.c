@@ -14,6 +14,7 @@
 #include "builder/redact.h"
 #include "builder/step_mounts.h"
 #include "layers/dest.h"
+#include "layers/plainroot.h"
 #include "runtime/user.h"
 
 /* How long a canceled command may take to end by itself. */
@@ -27,6 +28,8 @@ struct run {
 	struct cb_vertex *vertex;
 	const struct cb_op_run *op;
 	struct cb_tree *tree;
+	struct cb_snapshot *plain_dir; /* without overlay: where the layers were copied to */
+	struct cb_plainroot *plain;
 	int *layers;
 	struct cb_user user;
 	struct cb_strv env;
@@ -39,6 +42,8 @@ struct run {
 
 static void run_done(struct run *run)
 {
+	cb_plainroot_free(run->plain);
+	cb_snapshot_free(run->plain_dir);
 	cb_run_mounts_done(&run->mounts);
 	cb_tree_free(run->tree);
 	free(run->layers);
@@ -154,6 +159,33 @@ static const char *const *given(const struct cb_strv *list)
 	return list->n ? (const char *const *)list->v : NULL;
 }
 
+static int copy_root(struct run *run, struct cb_run_spec *spec, struct cb_err **err)
+{
+	struct cb_build *build = run->build;
+	int r = cb_snapshot_new(build->store, &run->plain_dir, err);
+
+	if (r == 0)
+		r = cb_plainroot_new(run->tree, cb_snapshot_fs(run->plain_dir), true,
+			build->scheduler.pools[CB_LANE_CPU], build->scheduler.cancel, &run->plain, err);
+	if (r == 0)
+		r = cb_plainroot_mark(run->plain, err);
+	spec->plain = true;
+	spec->upper_fd = r < 0 ? -1 : cb_snapshot_fs(run->plain_dir);
+	return r;
+}
+
+static int make_root(struct run *run, const struct cb_chain *chain, struct cb_snapshot *snapshot,
+	struct cb_run_spec *spec, struct cb_err **err)
+{
+	if (cb_runtime_info(run->build->runtime)->storage == CB_STORAGE_COPY)
+		return copy_root(run, spec, err);
+	spec->layers = run->layers;
+	spec->n_layers = cb_chain_depth(chain);
+	spec->upper_fd = cb_snapshot_fs(snapshot);
+	spec->work_fd = cb_snapshot_work(snapshot, err);
+	return spec->work_fd < 0 ? spec->work_fd : 0;
+}
+
 static int prepare(struct run *run, struct cb_snapshot *snapshot, struct cb_run_spec *spec, struct cb_err **err)
 {
 	const struct cb_op_run *op = run->op;
@@ -171,12 +203,9 @@ static int prepare(struct run *run, struct cb_snapshot *snapshot, struct cb_run_
 		r = find_user(run, err);
 	if (r < 0)
 		return r;
-	spec->layers = run->layers;
-	spec->n_layers = cb_chain_depth(chain);
-	spec->upper_fd = cb_snapshot_fs(snapshot);
-	spec->work_fd = cb_snapshot_work(snapshot, err);
-	if (spec->work_fd < 0)
-		return spec->work_fd;
+	r = make_root(run, chain, snapshot, spec, err);
+	if (r < 0)
+		return r;
 	make_env(run);
 	r = cb_run_mounts_make(run->build, run->vertex, &run->mounts, &run->env, err);
 	if (r < 0)
@@ -367,5 +396,9 @@ int cb_step_run(struct cb_build *build, struct cb_vertex *vertex, struct cb_snap
 	}
 	close(out[0]);
 	close(errout[0]);
-	return r < 0 ? r : outcome(&run, &result, err);
+	if (r == 0)
+		r = outcome(&run, &result, err);
+	if (r == 0 && run.plain)
+		r = cb_plainroot_take(run.plain, cb_snapshot_fs(snapshot), err);
+	return r;
 }

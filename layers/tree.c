@@ -280,11 +280,11 @@ int cb_tree_dir_find(struct cb_tree_dir *dir, const char *name, struct cb_tree_e
 				continue;
 			return fail(err, errno, "stat", dir, name);
 		}
-		if (!dir->tree->plain && S_ISCHR(st.st_mode) && st.st_rdev == 0)
-			return 1;
-		/* A device that could only be recorded. */
+		/* A device or whiteout that could only be recorded. */
 		if (!dir->tree->plain && S_ISSOCK(st.st_mode))
 			(void)cb_owner_fstatat(dir->parts[i].fd, name, &st);
+		if (!dir->tree->plain && S_ISCHR(st.st_mode) && st.st_rdev == 0)
+			return 1;
 		if (dir->tree->filtered) {
 			cleanup_free char *path = child_path(dir, name);
 

@@ -238,7 +238,7 @@ static int place_hardlink(struct cb_unpack *u, struct cb_unpack_entry *e, struct
 	if (r < 0)
 		return r;
 
-	if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+	if (cb_owner_fstatat(fd, name, &st) < 0)
 		return errno == ENOENT ? refuse(err, e, "hard link to something that is not in the archive")
 				       : failed(err, e, "stat hard link's target");
 	if (S_ISDIR(st.st_mode) || cb_whiteout_is(&st))

@@ -5,19 +5,20 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include "base/owner.h"
 #include "base/path.h"
 #include "base/strv.h"
 
 int cb_whiteout_make(int dirfd, const char *name, struct cb_err **err)
 {
-	if (mknodat(dirfd, name, S_IFCHR, 0) == 0)
+	if (cb_owner_mknodat(dirfd, name, S_IFCHR, 0) == 0)
 		return 0;
 	if (errno == EEXIST) {
 		int r = cb_path_remove_tree(dirfd, name, err);
 
 		if (r < 0)
 			return r;
-		if (mknodat(dirfd, name, S_IFCHR, 0) == 0)
+		if (cb_owner_mknodat(dirfd, name, S_IFCHR, 0) == 0)
 			return 0;
 	}
 	return cb_err_errno(err, errno, "make whiteout \"%s\"", name);

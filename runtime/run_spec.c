@@ -215,6 +215,8 @@ static int own_stub(const struct cb_runtime *rt, const struct plan *plan, struct
 static int make_root(
 	const struct cb_runtime *rt, const struct cb_run_spec *spec, const struct plan *plan, struct cb_err **err)
 {
+	if (spec->plain)
+		return cb_overlay_clone(&rt->overlay, spec->upper_fd, spec->insecure ? 0 : MOUNT_ATTR_NODEV, err);
 	cleanup_close int own = -EBADF;
 	int stub = rt->stub;
 

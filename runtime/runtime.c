@@ -277,6 +277,14 @@ static void empty_trash(struct cb_runtime *rt)
 		cb_log_debug("%s", cb_err_msg(err));
 }
 
+/* Without overlay, a root is a directory of the store, mounted where it is needed. */
+static int probe_bind(struct cb_runtime *rt, struct cb_err **err)
+{
+	cleanup_close int clone = cb_overlay_clone(&rt->overlay, rt->overlay.scratch_fd, MOUNT_ATTR_NODEV, err);
+
+	return clone < 0 ? clone : 0;
+}
+
 static int try_rung(struct cb_runtime *rt, enum cb_isolation isolation, enum cb_overlay_api api, struct cb_err **err)
 {
 	bool userns = isolation == CB_ISOLATION_ROOT_USERNS;
@@ -287,7 +295,7 @@ static int try_rung(struct cb_runtime *rt, enum cb_isolation isolation, enum cb_
 		return r;
 	rt->overlay.userns_fd = userns ? rt->zygote.userns_fd : -1;
 	rt->overlay.root_id = CB_USERNS_ROOT_ID;
-	r = probe_overlay(rt, api, err);
+	r = rt->info.storage == CB_STORAGE_COPY ? probe_bind(rt, err) : probe_overlay(rt, api, err);
 	if (r == 0)
 		r = try_sandbox(rt, err);
 	if (r < 0)
@@ -313,37 +321,53 @@ static const char *ruled_out(const struct cb_runtime *rt, enum cb_isolation isol
 	return "not started as root with CAP_SYS_ADMIN";
 }
 
+/* One rung: its outcome goes to @rung, the first failure of a real trial to @first. */
+static void consider(struct cb_runtime *rt, const struct cb_runtime_options *options, struct cb_runtime_rung *rung,
+	struct cb_err **first)
+{
+	const char *out = ruled_out(rt, rung->isolation);
+	cleanup_err struct cb_err *why = NULL;
+
+	if (rt->info.isolation != CB_ISOLATION_AUTO)
+		out = "not tried: a better one works";
+	else if (!out && options->isolation != CB_ISOLATION_AUTO && options->isolation != rung->isolation)
+		out = "not tried: another one was asked for";
+	if (out) {
+		rung->errnum = rung->isolation == CB_ISOLATION_RANGES ? cb_entry_get()->ranges_errnum : 0;
+		rung->reason = cb_xstrdup(out);
+		return;
+	}
+	int r = try_rung(rt, rung->isolation, options->overlay_api, &why);
+	rung->works = rung->chosen = r == 0;
+	rung->errnum = why ? why->errnum : 0;
+	rung->reason = cb_xstrdup(why ? cb_err_msg(why) : "");
+	if (r == 0)
+		rt->info.isolation = rung->isolation;
+	else if (!*first)
+		*first = CB_TAKE_PTR(why);
+}
+
 static int choose_rung(struct cb_runtime *rt, const struct cb_runtime_options *options, struct cb_err **err)
 {
 	cleanup_err struct cb_err *first = NULL;
 
-	for (size_t i = 0; i < CB_RUNTIME_RUNGS; i++) {
-		struct cb_runtime_rung *rung = &rt->info.rungs[i];
-		enum cb_isolation isolation = CB_ISOLATION_ROOT_USERNS + (enum cb_isolation)i;
-		const char *out = ruled_out(rt, isolation);
-		cleanup_err struct cb_err *why = NULL;
-
-		rung->isolation = isolation;
-		if (rt->info.isolation != CB_ISOLATION_AUTO)
-			out = "not tried: a better one works";
-		else if (!out && options->isolation != CB_ISOLATION_AUTO && options->isolation != isolation)
-			out = "not tried: another one was asked for";
-		if (out) {
-			rung->errnum = isolation == CB_ISOLATION_RANGES ? cb_entry_get()->ranges_errnum : 0;
-			rung->reason = cb_xstrdup(out);
-			continue;
+	/* Less isolation with overlay is better than more of it with a copy of all layers for every step. */
+	rt->info.storage = options->overlay_api == CB_OVERLAY_NONE ? CB_STORAGE_COPY : CB_STORAGE_OVERLAY;
+	for (; rt->info.isolation == CB_ISOLATION_AUTO && rt->info.storage <= CB_STORAGE_COPY; rt->info.storage++) {
+		for (size_t i = 0; i < CB_RUNTIME_RUNGS; i++) {
+			struct cb_runtime_rung *rung = &rt->info.rungs[i];
+			free(rung->reason);
+			*rung = (struct cb_runtime_rung){ .isolation =
+								  CB_ISOLATION_ROOT_USERNS + (enum cb_isolation)i };
+			consider(rt, options, rung, &first);
 		}
-		int r = try_rung(rt, isolation, options->overlay_api, &why);
-		rung->works = rung->chosen = r == 0;
-		rung->errnum = why ? why->errnum : 0;
-		rung->reason = cb_xstrdup(why ? cb_err_msg(why) : "");
-		if (r == 0)
-			rt->info.isolation = isolation;
-		else if (!first)
-			first = CB_TAKE_PTR(why);
+		if (rt->info.isolation != CB_ISOLATION_AUTO)
+			break;
 	}
-	if (rt->info.isolation != CB_ISOLATION_AUTO)
+	if (rt->info.isolation != CB_ISOLATION_AUTO) {
+		rt->overlay_reason = first ? cb_xstrdup(cb_err_msg(first)) : NULL;
 		return 0;
+	}
 	if (first)
 		return cb_err_wrap(err, cb_err_move(err, CB_TAKE_PTR(first)), "containers cannot be made here");
 	return cb_err_set(err, CB_ERR_UNSUPPORTED, "isolation %s: %s", cb_isolation_name(options->isolation),
@@ -361,6 +385,11 @@ static void add_warnings(struct cb_runtime *rt)
 		 rt->info.rungs[0].errnum)
 		cb_strv_addf(&rt->info.warnings, "steps run as real root, without a user namespace: %s",
 			rt->info.rungs[0].reason);
+	if (rt->info.storage == CB_STORAGE_COPY)
+		cb_strv_addf(&rt->info.warnings,
+			"overlay cannot be used here (%s): the files below a step are copied for it; a store on ext4, xfs or "
+			"btrfs (in a container: on a volume) is faster",
+			rt->overlay_reason ? rt->overlay_reason : "not asked for");
 }
 
 int cb_runtime_open(const struct cb_runtime_options *options, struct cb_runtime **ret, struct cb_err **err)
@@ -401,6 +430,7 @@ struct cb_runtime *cb_runtime_close(struct cb_runtime *rt)
 	for (size_t i = 0; i < CB_RUNTIME_RUNGS; i++)
 		free(rt->info.rungs[i].reason);
 	cb_strv_done(&rt->info.warnings);
+	free(rt->overlay_reason);
 	pthread_mutex_destroy(&rt->lock);
 	free(rt);
 	return NULL;

@@ -71,6 +71,13 @@ enum cb_overlay_api {
 	CB_OVERLAY_FDS,     /* fsconfig with descriptors, Linux 6.13 */
 	CB_OVERLAY_STRINGS, /* fsconfig lowerdir+ with /proc/self/fd names, Linux 6.7 */
 	CB_OVERLAY_MOUNT,   /* mount(2), one page of options */
+	CB_OVERLAY_NONE,    /* not at all: CB_STORAGE_COPY */
+};
+
+/** How the layers below a step become its root. */
+enum cb_storage {
+	CB_STORAGE_OVERLAY, /* mounted by the runtime */
+	CB_STORAGE_COPY,    /* the caller copies them into one directory (spec.plain) and finds out what changed */
 };
 
 struct cb_runtime_options {
@@ -94,6 +101,7 @@ struct cb_runtime_rung {
 struct cb_runtime_info {
 	enum cb_isolation isolation;
 	enum cb_overlay_api overlay_api;
+	enum cb_storage storage;
 	bool trusted_xattrs;
 	struct cb_runtime_rung rungs[CB_RUNTIME_RUNGS]; /* in the order of the enum */
 	struct cb_strv warnings;                        /* one sentence each, for the user, once per build */

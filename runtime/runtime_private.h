@@ -16,8 +16,9 @@
 struct cb_runtime {
 	struct cb_runtime_info info;
 	struct cb_overlay_env overlay;
-	int stub;       /* the lowest layer of every root */
-	int stub_empty; /* the lowest layer of other chains */
+	char *overlay_reason; /* why not, with CB_STORAGE_COPY */
+	int stub;             /* the lowest layer of every root */
+	int stub_empty;       /* the lowest layer of other chains */
 	bool stub_on_disk;
 	bool no_prepare;
 	int trash; /* directory below scratch_fd, made when first needed, removed at the end; -1 */

@@ -99,6 +99,7 @@ struct cb_run_spec {
 	size_t n_layers;   /* 0 is fine: an empty root */
 	int upper_fd;      /* takes the writes; -1: the root is read-only */
 	int work_fd;       /* empty directory on the file system of upper_fd */
+	bool plain; /* upper_fd is the whole root already, as a plain directory: layers and work_fd mean nothing */
 
 	const char *const *argv; /* NULL-terminated, at least one; argv[0] is looked up on the PATH of @env */
 	const char *const *env;  /* NULL-terminated "K=V" list, complete; may be NULL */
