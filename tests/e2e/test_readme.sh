@@ -35,8 +35,14 @@ while IFS= read -r command <&3; do
 		is "output in the README" "$out" "$want"
 		;;
 	"cbuild -t app:1 ." | "cbuild -f Buildfile -o type=oci,dest=app.tar ." | "cbuild -o type=docker,dest=app.tar ." | "cbuild -o out ." | \
-		"cbuild graph ." | "cbuild run app:1" | "cbuild parse Buildfile" | "cbuild check ." | "cbuild fmt --check Buildfile" | "cbuild flatten .")
+		"cbuild graph ." | "cbuild run app:1" | "cbuild parse Buildfile" | "cbuild check ." | "cbuild fmt --check Buildfile" | "cbuild flatten ." | \
+		"cbuild doctor" | "cbuild build --explain ." | "cbuild du" | "cbuild policy --keep-storage 20g" | "cbuild fsck --repair")
 		status 0 sh -c "$command"
+		;;
+	"cbuild -t registry.example.com/app:1 --push .")
+		registry_start
+		status 0 sh -c "${command/registry.example.com/$registry}"
+		status 0 curl -fsS "http://$registry/v2/app/manifests/1" -H 'Accept: application/vnd.oci.image.manifest.v1+json'
 		;;
 	*) fail "this test does not know the README's command: $command" ;;
 	esac
