@@ -173,6 +173,15 @@ int cb_build_read(struct cb_build *build, struct cb_err **err)
 	return r;
 }
 
+static bool wants_network(const struct cb_graph *graph)
+{
+	for (size_t i = 0; i < graph->n; i++)
+		if (graph->v[i]->kind == CB_VERTEX_RUN &&
+			((const struct cb_op_run *)graph->v[i]->op)->network == CB_NETWORK_DEFAULT)
+			return true;
+	return false;
+}
+
 int cb_build_plan(struct cb_build *build, struct cb_err **err)
 {
 	struct cb_plan_options options = { .settings = build->settings,
@@ -189,6 +198,8 @@ int cb_build_plan(struct cb_build *build, struct cb_err **err)
 	r = platforms(build->settings, &options, err);
 	if (r == 0)
 		r = cb_plan_new(&options, &build->plan, err);
+	if (r == 0)
+		build->wants_network = wants_network(&build->plan->graph);
 	if (r < 0)
 		return r;
 	build->epoch = build->made = build->plan->epoch;

@@ -46,6 +46,21 @@ bool cb_resolv_is_stub(const char *host, size_t len)
 	return servers == 1 && stubs == 1;
 }
 
+bool cb_resolv_needs_forwarder(const char *host, size_t len)
+{
+	const char *at = host, *end = host + len;
+	bool found = false, loopback = false;
+	char *line;
+
+	while (!found && (line = next_line(&at, end))) {
+		const char *server = value_of(line, "nameserver");
+		found = server && !strchr(server, ':');
+		loopback = found && is_loopback(server);
+		free(line);
+	}
+	return loopback;
+}
+
 static bool given(const char *const *v)
 {
 	return v && *v;
@@ -76,7 +91,7 @@ static bool keep_line(const char *line, const char *const *dns, const char *cons
 }
 
 void cb_resolv_generate(const char *host, size_t len, const char *const *dns, const char *const *search,
-	const char *const *options, bool keep_loopback, struct cb_buf *out)
+	const char *const *options, bool keep_loopback, const char *forwarder, struct cb_buf *out)
 {
 	static const char *const public[] = { "8.8.8.8", "8.8.4.4", "2001:4860:4860::8888", "2001:4860:4860::8844" };
 	const char *at = host, *end = host + len;
@@ -88,6 +103,12 @@ void cb_resolv_generate(const char *host, size_t len, const char *const *dns, co
 		servers++;
 	}
 	while ((line = next_line(&at, end))) {
+		const char *server = value_of(line, "nameserver");
+		if (forwarder && !keep_loopback && !given(dns) && server && is_loopback(server)) {
+			cb_buf_addf(out, "nameserver %s\n", forwarder);
+			forwarder = NULL;
+			servers++;
+		}
 		servers += keep_line(line, dns, search, options, keep_loopback, out);
 		free(line);
 	}

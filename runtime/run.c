@@ -68,17 +68,22 @@ int cb_runtime_start(
 	struct cb_runtime *runtime, const struct cb_run_spec *spec, struct cb_run **ret, struct cb_err **err)
 {
 	struct cb_spec_message msg = { .n_fds = 0 };
+	cleanup_strv struct cb_strv warnings = { 0 };
 	unsigned int kind = (spec->network == CB_RUN_NETWORK_NONE ? CB_SANDBOX_NETNS : 0) |
 			    (spec->insecure ? CB_SANDBOX_INSECURE : 0) |
 			    (cb_owner_recorded() ? CB_SANDBOX_RECORDED : 0);
 	struct cb_run *run;
 	int r;
 
+	if (spec->network == CB_RUN_NETWORK_DEFAULT && cb_runtime_join_network(runtime, &warnings))
+		kind |= CB_SANDBOX_JOINED;
 	uint64_t started = cb_time_mono();
-	r = cb_spec_message_make(runtime, spec, &msg, err);
+	r = cb_spec_message_make(runtime, spec, kind & CB_SANDBOX_JOINED, &msg, err);
 	if (r < 0)
 		return r;
 	run = cb_new0(struct cb_run);
+	run->warnings = warnings;
+	warnings = (struct cb_strv){ 0 };
 	run->sandbox = (struct cb_sandbox_handle){ .sock = -EBADF, .status = -EBADF, .pidfd = -EBADF };
 	run->runtime = runtime;
 	run->upper_fd = spec->upper_fd;

@@ -85,19 +85,20 @@ static int check(const struct cb_run_spec *spec, struct cb_err **err)
 	return 0;
 }
 
-static void generate_files(const struct cb_run_spec *spec, struct plan *plan)
+static void generate_files(const struct cb_run_spec *spec, bool joined, struct plan *plan)
 {
-	/* All networks but "none" are the host's, whose loopback servers can be reached. */
-	bool keep = spec->network != CB_RUN_NETWORK_NONE;
+	/* In the host's network its loopback servers can be reached. */
+	bool keep = spec->network != CB_RUN_NETWORK_NONE && !joined;
 	cleanup_buf struct cb_buf host = { 0 };
 
 	(void)cb_file_read_at(AT_FDCWD, "/etc/resolv.conf", CB_RESOLV_MAX, &host, NULL);
-	if (!keep && cb_resolv_is_stub(cb_buf_str(&host), host.len)) {
+	const bool forwarded = joined && cb_resolv_needs_forwarder(cb_buf_str(&host), host.len);
+	if (!keep && !forwarded && cb_resolv_is_stub(cb_buf_str(&host), host.len)) {
 		cb_buf_clear(&host);
 		(void)cb_file_read_at(AT_FDCWD, "/run/systemd/resolve/resolv.conf", CB_RESOLV_MAX, &host, NULL);
 	}
-	cb_resolv_generate(
-		cb_buf_str(&host), host.len, spec->dns, spec->dns_search, spec->dns_options, keep, &plan->resolv);
+	cb_resolv_generate(cb_buf_str(&host), host.len, spec->dns, spec->dns_search, spec->dns_options, keep,
+		forwarded ? CB_NETWORK_DNS : NULL, &plan->resolv);
 	cb_hosts_generate(spec->hostname ? spec->hostname : DEFAULT_HOSTNAME, spec->extra_hosts, spec->n_extra_hosts,
 		&plan->hosts);
 }
@@ -292,8 +293,8 @@ static int write_memfd(int fd, const struct cb_buf *wire, struct cb_err **err)
 	return 0;
 }
 
-int cb_spec_message_make(const struct cb_runtime *runtime, const struct cb_run_spec *spec, struct cb_spec_message *ret,
-	struct cb_err **err)
+int cb_spec_message_make(const struct cb_runtime *runtime, const struct cb_run_spec *spec, bool joined,
+	struct cb_spec_message *ret, struct cb_err **err)
 {
 	__attribute__((cleanup(plan_done))) struct plan plan = { 0 };
 	cleanup_buf struct cb_buf wire = { 0 };
@@ -301,7 +302,7 @@ int cb_spec_message_make(const struct cb_runtime *runtime, const struct cb_run_s
 
 	if (r < 0)
 		return r;
-	generate_files(spec, &plan);
+	generate_files(spec, joined, &plan);
 	plan_items(spec, &plan);
 	r = make_sources(runtime, &plan, err);
 	if (r < 0)

@@ -16,8 +16,8 @@ struct cb_spec_message {
 
 void cb_spec_message_done(struct cb_spec_message *msg);
 
-/** Checks @spec, makes all mounts (detached) and writes the memfd. */
-int cb_spec_message_make(const struct cb_runtime *runtime, const struct cb_run_spec *spec, struct cb_spec_message *ret,
-	struct cb_err **err);
+/** Checks @spec, makes all mounts (detached) and writes the memfd. @joined: its network is that of network.h. */
+int cb_spec_message_make(const struct cb_runtime *runtime, const struct cb_run_spec *spec, bool joined,
+	struct cb_spec_message *ret, struct cb_err **err);
 
 #endif

@@ -67,7 +67,9 @@ int cb_report_read(int sock, struct cb_report_head *head, char *text, size_t siz
 static int ask_for(struct cb_runtime *rt, unsigned int kind, struct cb_err **err)
 {
 	int fds[CB_CGROUP_HIERARCHIES], r = 0;
-	struct cb_sandbox_setup setup = { .kind = kind, .groups = fds };
+	struct cb_sandbox_setup setup = {
+		.kind = kind, .groups = fds, .netns = kind & CB_SANDBOX_JOINED ? cb_network_fd(rt->network) : -1
+	};
 
 	rt->pending_group = 0;
 	if (rt->groups) {
@@ -406,6 +408,7 @@ int cb_runtime_open(const struct cb_runtime_options *options, struct cb_runtime 
 	rt->zygote = (struct cb_zygote){ .sock = -EBADF, .userns_fd = -EBADF };
 	rt->no_prepare = options->no_prepare;
 	pthread_mutex_init(&rt->lock, NULL);
+	pthread_mutex_init(&rt->network_lock, NULL);
 	rt->memory_limit = options->limits.memory;
 	rt->oom_kills = cb_cgroup_own_oom_kills();
 	r = cb_cgroups_open(&options->limits, &rt->groups, err);
@@ -425,6 +428,8 @@ struct cb_runtime *cb_runtime_close(struct cb_runtime *rt)
 	if (!rt)
 		return NULL;
 	undo_rung(rt);
+	cb_network_stop(rt->network);
+	free(rt->network_reason);
 	cb_cgroups_close(rt->groups);
 	empty_trash(rt);
 	for (size_t i = 0; i < CB_RUNTIME_RUNGS; i++)
@@ -432,6 +437,7 @@ struct cb_runtime *cb_runtime_close(struct cb_runtime *rt)
 	cb_strv_done(&rt->info.warnings);
 	free(rt->overlay_reason);
 	pthread_mutex_destroy(&rt->lock);
+	pthread_mutex_destroy(&rt->network_lock);
 	free(rt);
 	return NULL;
 }

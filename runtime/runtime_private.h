@@ -7,11 +7,14 @@
 #include <pthread.h>
 
 #include "runtime/cgroup.h"
+#include "runtime/network.h"
 #include "runtime/overlay.h"
 #include "runtime/runtime.h"
 #include "runtime/zygote.h"
 
 #define CB_IDLE_MAX 4
+
+enum cb_network_state { CB_NETWORK_UNTRIED, CB_NETWORK_STARTED, CB_NETWORK_CONNECTED, CB_NETWORK_REFUSED };
 
 struct cb_runtime {
 	struct cb_runtime_info info;
@@ -27,6 +30,12 @@ struct cb_runtime {
 	uint64_t memory_limit;     /* of the groups, or 0 */
 	uint64_t oom_kills;        /* of our own group, before any run */
 
+	pthread_mutex_t network_lock; /* taken before lock; of network* */
+	enum cb_network_state network_state;
+	bool network_told;
+	struct cb_network *network;
+	char *network_reason; /* when it is REFUSED */
+
 	pthread_mutex_t lock; /* of what follows */
 	struct cb_zygote zygote;
 	struct cb_sandbox_handle idle[CB_IDLE_MAX];
@@ -37,6 +46,12 @@ struct cb_runtime {
 /** Gives a waiting sandbox of @kind, or a new one. Any thread. */
 int cb_runtime_take_sandbox(
 	struct cb_runtime *runtime, unsigned int kind, struct cb_sandbox_handle *ret, struct cb_err **err);
+
+/**
+ * True when a run may join the connected network of this build, which is waited for; else it has to share the host's,
+ * which is said in @warnings once.
+ */
+bool cb_runtime_join_network(struct cb_runtime *runtime, struct cb_strv *warnings);
 
 /** Asks for a sandbox of @kind to wait for the next step: most likely that wants the same. */
 void cb_runtime_prepare_next(struct cb_runtime *runtime, unsigned int kind);

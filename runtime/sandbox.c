@@ -80,13 +80,15 @@ static void raise_loopback(const struct cb_sandbox *sb)
  * In its control groups, the sandbox makes itself a namespace of them, in which they are the root. It is alone in its
  * thread group, which "tasks" of v1 wants.
  */
-static void join_groups(const struct cb_sandbox *sb, const struct cb_sandbox_setup *setup)
+static void join(const struct cb_sandbox *sb, const struct cb_sandbox_setup *setup)
 {
 	for (size_t i = 0; i < setup->n_groups; i++)
 		if (write(setup->groups[i], "0", 1) != 1 && setup->groups_required)
 			cb_sandbox_fail(sb, errno, "join the control group of the step");
 	if (unshare(CLONE_NEWCGROUP) < 0)
 		cb_sandbox_fail(sb, errno, "make a control group namespace");
+	if (setup->kind & CB_SANDBOX_JOINED && setns(setup->netns, CLONE_NEWNET) < 0)
+		cb_sandbox_fail(sb, errno, "join the network of the build");
 }
 
 static int take_fd(const int *fds, size_t n_fds, uint64_t index)
@@ -177,7 +179,7 @@ void cb_sandbox_main(int sock, int recorder, const struct cb_sandbox_setup *setu
 	sigset_t none;
 
 	(void)prctl(PR_SET_NAME, "cbuild-sandbox");
-	join_groups(&sb, setup);
+	join(&sb, setup);
 	keep_channels(&sb);
 	/* The zygote has reset all the others. */
 	(void)signal(SIGPIPE, SIG_DFL);

@@ -24,7 +24,7 @@
 #define CB_RUN_FILES_MAX (16U << 20)
 
 enum cb_run_network {
-	CB_RUN_NETWORK_DEFAULT, /* for now the host's, as CB_RUN_NETWORK_HOST; its own one once it can be connected */
+	CB_RUN_NETWORK_DEFAULT, /* one of all runs of this runtime, connected by pasta; without that the host's */
 	CB_RUN_NETWORK_HOST,
 	CB_RUN_NETWORK_NONE, /* a fresh namespace with nothing but lo */
 };

@@ -14,6 +14,7 @@
 #include <sys/wait.h>
 
 #include "base/fd.h"
+#include "runtime/cgroup.h"
 #include "runtime/channel.h"
 #include "runtime/kernel.h"
 #include "runtime/recorder.h"
@@ -158,28 +159,31 @@ static void reap(struct zygote_state *z)
 
 static CB_NORETURN void serve(struct zygote_state *z)
 {
-	struct pollfd fds[] = { { .fd = z->sock, .events = POLLIN }, { .fd = z->signals, .events = POLLIN } };
+	struct pollfd polled[] = { { .fd = z->sock, .events = POLLIN }, { .fd = z->signals, .events = POLLIN } };
 	struct request request;
-	int groups[CB_CHANNEL_FDS_MAX];
+	int fds[CB_CHANNEL_FDS_MAX];
 
 	for (;;) {
-		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
+		if (poll(polled, ARRAY_SIZE(polled), -1) < 0 && errno != EINTR)
 			_exit(1);
-		if (fds[1].revents)
+		if (polled[1].revents)
 			reap(z);
-		if (!fds[0].revents)
+		if (!polled[0].revents)
 			continue;
-		size_t n_groups = ARRAY_SIZE(groups);
-		ssize_t n = cb_channel_recv(z->sock, &request, sizeof(request), groups, &n_groups);
+		size_t n_fds = ARRAY_SIZE(fds);
+		ssize_t n = cb_channel_recv(z->sock, &request, sizeof(request), fds, &n_fds);
 		if (n != (ssize_t)sizeof(request))
 			_exit(0); /* the owner is gone, and with this exit everything is */
+		/* The namespace comes behind the groups. */
+		const bool joined = request.kind & CB_SANDBOX_JOINED && n_fds;
 		const struct cb_sandbox_setup setup = { .kind = request.kind,
-			.groups = groups,
-			.n_groups = n_groups,
-			.groups_required = request.groups_required };
+			.groups = fds,
+			.n_groups = n_fds - joined,
+			.groups_required = request.groups_required,
+			.netns = joined ? fds[n_fds - 1] : -1 };
 		prepare(z, &setup);
-		for (size_t i = 0; i < n_groups; i++)
-			cb_closep(&groups[i]);
+		for (size_t i = 0; i < n_fds; i++)
+			cb_closep(&fds[i]);
 	}
 }
 
@@ -361,11 +365,17 @@ void cb_zygote_stop(struct cb_zygote *zygote)
 int cb_zygote_request(struct cb_zygote *zygote, const struct cb_sandbox_setup *setup, struct cb_err **err)
 {
 	struct request request;
+	int fds[CB_CGROUP_HIERARCHIES + 1];
+	size_t n = setup->n_groups;
 
 	memset(&request, 0, sizeof(request));
 	request.kind = setup->kind;
 	request.groups_required = setup->groups_required;
-	if (cb_channel_send(zygote->sock, &request, sizeof(request), setup->groups, setup->n_groups) < 0)
+	for (size_t i = 0; i < n; i++)
+		fds[i] = setup->groups[i];
+	if (setup->kind & CB_SANDBOX_JOINED)
+		fds[n++] = setup->netns;
+	if (cb_channel_send(zygote->sock, &request, sizeof(request), fds, n) < 0)
 		return cb_err_errno(err, errno, "ask the container helper");
 	return 0;
 }

@@ -17,6 +17,7 @@ enum cb_sandbox_kind {
 	CB_SANDBOX_NETNS = 1,    /* a network namespace of its own, with lo up */
 	CB_SANDBOX_INSECURE = 2, /* nothing masked or read-only */
 	CB_SANDBOX_RECORDED = 4, /* owners are recorded: a recorder stands by */
+	CB_SANDBOX_JOINED = 8,   /* in the network namespace of its setup */
 };
 
 struct cb_zygote {
@@ -58,6 +59,7 @@ struct cb_sandbox_setup {
 	const int *groups; /* descriptors of control groups, in which it writes "0" */
 	size_t n_groups;
 	bool groups_required; /* a sandbox that cannot join is an error */
+	int netns;            /* of a JOINED one */
 };
 
 /** Asks for a sandbox; the answer is fetched with cb_zygote_receive, in order. */
