@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/spawn.h"
+#include "layers/dockercfg_doc.h"
 
 /* Documents in order of precedence. */
 #define DOCS_MAX 8
@@ -17,6 +18,7 @@ struct cb_dockercfg {
 	json_t *docs[DOCS_MAX];
 	char *names[DOCS_MAX];
 	size_t n;
+	struct cb_credential only; /* of cb_dockercfg_of */
 };
 
 static void wipe_free(char **s)
@@ -43,6 +45,7 @@ struct cb_dockercfg *cb_dockercfg_free(struct cb_dockercfg *cfg)
 		json_decref(cfg->docs[i]);
 		free(cfg->names[i]);
 	}
+	cb_credential_done(&cfg->only);
 	free(cfg);
 	return NULL;
 }
@@ -140,8 +143,17 @@ int cb_dockercfg_parse(const char *data, size_t len, const char *name, struct cb
 	return 0;
 }
 
+struct cb_dockercfg *cb_dockercfg_of(const struct cb_credential *cred)
+{
+	struct cb_dockercfg *cfg = cb_new0(struct cb_dockercfg);
+
+	cfg->only.username = cb_xstrdup(cred->username);
+	cfg->only.password = cb_xstrdup_null(cred->password);
+	return cfg;
+}
+
 /* "https://index.docker.io/v1/" and "docker.io/" are written by different tools: scheme, API version, slashes away. */
-static char *plain_key(const char *key)
+char *cb_dockercfg_plain_key(const char *key)
 {
 	cleanup_free char *copy = NULL;
 	size_t len;
@@ -161,7 +173,7 @@ static char *plain_key(const char *key)
 }
 
 /* The member of @obj whose plain key is @want; *ret_key is the key as written. */
-static json_t *find_key(const json_t *obj, const char *want, const char **ret_key)
+json_t *cb_dockercfg_find(const json_t *obj, const char *want, const char **ret_key)
 {
 	const char *key;
 	json_t *value;
@@ -170,7 +182,7 @@ static json_t *find_key(const json_t *obj, const char *want, const char **ret_ke
 		return NULL;
 	json_object_foreach((json_t *)obj, key, value)
 	{
-		cleanup_free char *plain = plain_key(key);
+		cleanup_free char *plain = cb_dockercfg_plain_key(key);
 
 		if (strcmp(plain, want) != 0)
 			continue;
@@ -229,7 +241,12 @@ static int read_entry(
 	return ret->username || ret->identity_token || ret->registry_token ? 0 : 1;
 }
 
-static bool helper_name_ok(const char *name)
+const char *cb_dockercfg_server(const char *host)
+{
+	return strcmp(host, "docker.io") == 0 ? "https://index.docker.io/v1/" : host;
+}
+
+bool cb_dockercfg_helper_ok(const char *name)
 {
 	return *name && strlen(name) < 128 && !strchr(name, '/');
 }
@@ -268,7 +285,7 @@ static int ask_helper(const char *helper, const char *server, struct cb_credenti
 	};
 	int r;
 
-	if (!helper_name_ok(helper))
+	if (!cb_dockercfg_helper_ok(helper))
 		return cb_err_set(err, CB_ERR_INPUT, "credential helper \"%s\" is not a plain name", helper);
 	r = cb_spawn_run(&spawn, &out, &errout, err);
 	if (r < 0)
@@ -295,7 +312,7 @@ static int lookup_auths(const json_t *doc, const char *name, const char *host, c
 	if (!json_is_object(auths))
 		return 1;
 	for (;;) {
-		const json_t *entry = find_key(auths, key, NULL);
+		const json_t *entry = cb_dockercfg_find(auths, key, NULL);
 		char *slash = strrchr(key, '/');
 
 		if (entry) {
@@ -315,10 +332,9 @@ static int lookup_doc(const json_t *doc, const char *name, const char *host, con
 	struct cb_credential *ret, struct cb_err **err)
 {
 	const char *key = NULL;
-	const json_t *helper = find_key(json_object_get(doc, "credHelpers"), host, &key);
+	const json_t *helper = cb_dockercfg_find(json_object_get(doc, "credHelpers"), host, &key);
 	const char *store = json_string_value(json_object_get(doc, "credsStore"));
-	/* The server name that docker login gave to the helper. */
-	const char *server = strcmp(host, "docker.io") == 0 ? "https://index.docker.io/v1/" : host;
+	const char *server = cb_dockercfg_server(host);
 	int r;
 
 	if (json_is_string(helper) && *json_string_value(helper))
@@ -334,8 +350,13 @@ static int lookup_doc(const json_t *doc, const char *name, const char *host, con
 int cb_dockercfg_lookup(const struct cb_dockercfg *cfg, const char *host, const char *repository,
 	struct cb_credential *ret, struct cb_err **err)
 {
-	cleanup_free char *plain = plain_key(host);
+	cleanup_free char *plain = cb_dockercfg_plain_key(host);
 
+	if (cfg->only.username) {
+		ret->username = cb_xstrdup(cfg->only.username);
+		ret->password = cb_xstrdup_null(cfg->only.password);
+		return 0;
+	}
 	for (size_t i = 0; i < cfg->n; i++) {
 		cleanup_credential struct cb_credential cred = { 0 };
 		int r = lookup_doc(cfg->docs[i], cfg->names[i], plain, repository, &cred, err);

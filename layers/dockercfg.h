@@ -43,5 +43,18 @@ CB_DEFINE_CLEANUP(struct cb_dockercfg *, cb_dockercfg_free)
  */
 int cb_dockercfg_lookup(const struct cb_dockercfg *cfg, const char *host, const char *repository,
 	struct cb_credential *ret, struct cb_err **err);
+/** Answers every lookup with a copy of @cred: to try it. */
+struct cb_dockercfg *cb_dockercfg_of(const struct cb_credential *cred);
+
+/*
+ * Changing what is kept: by the helper that the file names for @host (credHelpers, credsStore), else in the file
+ * itself, with mode 0600, whole or not at all, everything else in it untouched. The file is REGISTRY_AUTH_FILE when
+ * that is set, else config.json of $DOCKER_CONFIG or ~/.docker. *ret_where names the file or helper; caller frees.
+ */
+
+/** Keeps user and password of @cred. */
+int cb_dockercfg_save(const char *host, const struct cb_credential *cred, char **ret_where, struct cb_err **err);
+/** 1 when nothing was kept for @host. */
+int cb_dockercfg_erase(const char *host, char **ret_where, struct cb_err **err);
 
 #endif

@@ -23,7 +23,9 @@ int cb_registry_new(const struct cb_registry_options *options, struct cb_registr
 	pthread_mutex_init(&reg->lock, NULL);
 	reg->schemes = cb_map_new(NULL);
 	r = cb_http_new(options ? &options->http : NULL, &reg->http, err);
-	if (r == 0)
+	if (r == 0 && options && options->credential)
+		reg->cfg = cb_dockercfg_of(options->credential);
+	else if (r == 0)
 		r = cb_dockercfg_load(&reg->cfg, err);
 	if (r == 0)
 		r = cb_registriesconf_load(&reg->conf, err);

@@ -16,6 +16,7 @@
 #include "base/cancel.h"
 #include "base/strv.h"
 #include "layers/descriptor.h"
+#include "layers/dockercfg.h"
 #include "layers/http.h"
 #include "layers/ref.h"
 
@@ -26,6 +27,7 @@ struct cb_registry_options {
 	struct cb_http_options http;
 	const char *const *insecure_hosts; /* NULL-terminated: unchecked certificates and plain HTTP allowed; or NULL */
 	const char *const *certs_dirs;     /* NULL-terminated: in place of the usual certs.d; or NULL */
+	const struct cb_credential *credential; /* in place of those of the configuration files; or NULL */
 	uint64_t upload_chunk; /* blobs beyond it go up in pieces of so many bytes; 0: whole, in pieces when that fails
 				*/
 	int commit_timeout_ms; /* silence allowed when a registry takes over what was uploaded: 120 s */

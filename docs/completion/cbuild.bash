@@ -33,6 +33,10 @@ _cbuild_options()
 		echo "--digest-file --progress -q --quiet --root --ca-cert --insecure-registry --registry-retries --registry-timeout --upload-chunk --help" ;;
 	pull)
 		echo "-a --all-platforms --digest-file --no-unpack --platform --progress -q --quiet --root --ca-cert --insecure-registry --registry-retries --registry-timeout --upload-chunk --help" ;;
+	login)
+		echo "-p --password --password-stdin -u --username --ca-cert --insecure-registry --registry-retries --registry-timeout --upload-chunk --help" ;;
+	logout)
+		echo "--help" ;;
 	esac
 }
 
@@ -44,7 +48,7 @@ _cbuild()
 	command=build
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
-		build | check | explain | graph | run | parse | fmt | flatten | doctor | fsck | du | prune | policy | push | pull | debug | version | help)
+		build | check | explain | graph | run | parse | fmt | flatten | doctor | fsck | du | prune | policy | push | pull | login | logout | debug | version | help)
 			command=$word
 			break
 			;;
@@ -109,7 +113,7 @@ _cbuild()
 		esac
 		return
 		;;
-	--add-host | --build-arg | --build-context | -c | --cgroup-parent | --cpu-period | --cpu-quota | --cpu-shares | --cpuset-cpus | --cpuset-mems | --dns | --dns-option | --dns-search | -e | --entrypoint | --env | --hostname | --insecure-registry | -j | --jobs | --label | -m | --memory | --memory-swap | --no-cache-filter | -o | --output | --pids-limit | --platform | --registry-retries | --registry-timeout | --resource | --secret | --shm-size | --ssh | --step-timeout | -t | --tag | --target | --timeout | -u | --ulimit | --upload-chunk | --user | -w | --workdir)
+	--add-host | --build-arg | --build-context | -c | --cgroup-parent | --cpu-period | --cpu-quota | --cpu-shares | --cpuset-cpus | --cpuset-mems | --dns | --dns-option | --dns-search | -e | --entrypoint | --env | --hostname | --insecure-registry | -j | --jobs | --label | -m | --memory | --memory-swap | --no-cache-filter | -o | --output | -p | --password | --pids-limit | --platform | --registry-retries | --registry-timeout | --resource | --secret | --shm-size | --ssh | --step-timeout | -t | --tag | --target | --timeout | -u | --ulimit | --upload-chunk | --user | --username | -w | --workdir)
 		return
 		;;
 	esac
@@ -118,10 +122,10 @@ _cbuild()
 		return
 	fi
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W "build check explain graph run parse fmt flatten doctor fsck du prune policy push pull debug version help" -- "$cur"))
+		COMPREPLY=($(compgen -W "build check explain graph run parse fmt flatten doctor fsck du prune policy push pull login logout debug version help" -- "$cur"))
 	fi
 	case $command in
-	help) COMPREPLY=($(compgen -W "build check explain graph run parse fmt flatten doctor fsck du prune policy push pull debug version" -- "$cur")) ;;
+	help) COMPREPLY=($(compgen -W "build check explain graph run parse fmt flatten doctor fsck du prune policy push pull login logout debug version" -- "$cur")) ;;
 	debug) COMPREPLY=($(compgen -W "words" -- "$cur")) ;;
 	build | explain | graph | flatten) COMPREPLY+=($(compgen -d -- "$cur")) ;;
 	check | parse | fmt) COMPREPLY=($(compgen -f -- "$cur")) ;;

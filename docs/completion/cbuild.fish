@@ -1,7 +1,7 @@
 # fish completion for cbuild
 
-set -l commands build check explain graph run parse fmt flatten doctor fsck du prune policy push pull debug version help
-set -l building "not __fish_seen_subcommand_from explain run parse fmt flatten doctor fsck du prune policy push pull debug version help"
+set -l commands build check explain graph run parse fmt flatten doctor fsck du prune policy push pull login logout debug version help
+set -l building "not __fish_seen_subcommand_from explain run parse fmt flatten doctor fsck du prune policy push pull login logout debug version help"
 
 complete -c cbuild -f
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a build -d 'build an image (the default command)'
@@ -19,6 +19,8 @@ complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a prune -d 'r
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a policy -d 'show or set what the store keeps by itself'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a push -d 'push an image of the store to a registry'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a pull -d 'fetch an image into the store'
+complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a login -d 'try and keep user and password of a registry'
+complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a logout -d 'forget user and password of a registry'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a debug -d 'answer requests for expansion on standard input'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a version -d 'print the version'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a help -d 'explain cbuild or one command'
@@ -27,7 +29,7 @@ complete -c cbuild -n "__fish_seen_subcommand_from parse" -F
 complete -c cbuild -n "__fish_seen_subcommand_from fmt" -F
 complete -c cbuild -n "__fish_seen_subcommand_from flatten" -a "(__fish_complete_directories)"
 complete -c cbuild -n "__fish_seen_subcommand_from debug" -a words
-complete -c cbuild -n "__fish_seen_subcommand_from help" -a "build check explain graph run parse fmt flatten doctor fsck du prune policy push pull debug version"
+complete -c cbuild -n "__fish_seen_subcommand_from help" -a "build check explain graph run parse fmt flatten doctor fsck du prune policy push pull login logout debug version"
 complete -c cbuild -s h -l help -d 'print this help'
 complete -c cbuild -n $building -l add-host -x -d 'add a line to /etc/hosts of RUN steps'
 complete -c cbuild -n $building -l allow -x -a "network.host security.insecure" -d 'grant what a Buildfile may ask for: network.host, security.insecure'
@@ -147,3 +149,11 @@ complete -c cbuild -n "__fish_seen_subcommand_from pull" -l insecure-registry -x
 complete -c cbuild -n "__fish_seen_subcommand_from pull" -l registry-retries -x -d 'try again at most N times without progress; default: 5'
 complete -c cbuild -n "__fish_seen_subcommand_from pull" -l registry-timeout -x -d 'how long a registry may be silent; default: 30'
 complete -c cbuild -n "__fish_seen_subcommand_from pull" -l upload-chunk -x -d 'send larger blobs in pieces of this size; default: whole, in pieces only when that fails'
+complete -c cbuild -n "__fish_seen_subcommand_from login" -s p -l password -x -d 'the password; better: --password-stdin'
+complete -c cbuild -n "__fish_seen_subcommand_from login" -l password-stdin -d 'read the password from standard input'
+complete -c cbuild -n "__fish_seen_subcommand_from login" -s u -l username -x -d 'the user'
+complete -c cbuild -n "__fish_seen_subcommand_from login" -l ca-cert -r -F -d 'trust these certificates (PEM) of registries and servers too'
+complete -c cbuild -n "__fish_seen_subcommand_from login" -l insecure-registry -x -d 'allow plain HTTP and unknown certificates for this registry'
+complete -c cbuild -n "__fish_seen_subcommand_from login" -l registry-retries -x -d 'try again at most N times without progress; default: 5'
+complete -c cbuild -n "__fish_seen_subcommand_from login" -l registry-timeout -x -d 'how long a registry may be silent; default: 30'
+complete -c cbuild -n "__fish_seen_subcommand_from login" -l upload-chunk -x -d 'send larger blobs in pieces of this size; default: whole, in pieces only when that fails'
