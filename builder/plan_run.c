@@ -124,9 +124,12 @@ static int check_rights(struct cb_planner *p, const struct cb_run *run, struct c
 		missing = "network.host";
 		at = run->network_at;
 	}
-	if (run->n_devices)
-		return cb_err_at(err, CB_ERR_UNSUPPORTED, run->devices[0].name.line, run->devices[0].name.col,
-			"RUN --device is not supported");
+	/* No device of that kind (CDI) is ever there: who can do without runs without, as with BuildKit. */
+	for (size_t i = 0; i < run->n_devices; i++)
+		if (run->devices[i].required)
+			return cb_err_at(err, CB_ERR_UNSUPPORTED, run->devices[i].name.line, run->devices[i].name.col,
+				"required device \"%s\" is not available: RUN --device is not supported",
+				run->devices[i].name.s);
 	if (!missing)
 		return 0;
 	cb_err_at(err, CB_ERR_DENIED, at.line, at.col, "entitlement %s is not allowed", missing);

@@ -208,7 +208,9 @@ static int set_isolation(struct cb_settings *settings, const char *text, struct 
 
 static int add_allow(struct cb_settings *settings, const char *text, struct cb_err **err)
 {
-	if (strcmp(text, "network.host") && strcmp(text, "security.insecure")) {
+	/* Of devices none is ever there; scripts allow them all the same. */
+	if (strcmp(text, "network.host") && strcmp(text, "security.insecure") && strcmp(text, "device") &&
+		!cb_str_starts(text, "device=")) {
 		cb_err_set(err, CB_ERR_USAGE, "--allow: unknown entitlement \"%s\"", text);
 		return cb_err_hint(err, CB_ERR_USAGE, "there are network.host and security.insecure");
 	}
@@ -466,6 +468,9 @@ int cb_settings_finish(struct cb_settings *settings, char *const *envp, struct c
 	value = cb_environ_get(envp, "SOURCE_DATE_EPOCH");
 	if (value && !cb_env_get(&settings->build_args, "SOURCE_DATE_EPOCH"))
 		cb_env_set(&settings->build_args, "SOURCE_DATE_EPOCH", value);
+	/* As docker's client: who gives steps the host's network by default need not allow it once more. */
+	if (settings->network == CB_NETWORK_HOST && !cb_strv_has(&settings->allow, "network.host"))
+		cb_strv_add(&settings->allow, "network.host");
 	return cb_settings_check_limits(settings, err);
 }
 

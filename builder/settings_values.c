@@ -5,6 +5,7 @@
 
 #include "base/csv.h"
 #include "base/num.h"
+#include "builder/hostaddress.h"
 
 const char *cb_environ_get(char *const *envp, const char *name)
 {
@@ -32,7 +33,8 @@ int cb_settings_add_host(struct cb_settings *settings, const char *text, struct 
 		address[len - 1] = '\0';
 		memmove(address, address + 1, len - 1);
 	}
-	if (inet_pton(AF_INET, address, binary) != 1 && inet_pton(AF_INET6, address, binary) != 1)
+	if (strcmp(address, CB_HOST_GATEWAY) != 0 && inet_pton(AF_INET, address, binary) != 1 &&
+		inet_pton(AF_INET6, address, binary) != 1)
 		return cb_err_set(err, CB_ERR_USAGE, "--add-host %s: \"%s\" is not an IP address", text, address);
 	cb_strv_addf(&settings->add_hosts, "%.*s=%s", (int)(sep - text), text, address);
 	return 0;

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -11,6 +12,7 @@
 #include "base/num.h"
 #include "base/timefmt.h"
 #include "builder/build.h"
+#include "builder/hostaddress.h"
 #include "builder/redact.h"
 #include "builder/step_mounts.h"
 #include "layers/dest.h"
@@ -36,6 +38,7 @@ struct run {
 	struct cb_run_mounts mounts;
 	struct cb_extra_host *hosts;
 	struct cb_strv host_texts;
+	char *gateway; /* what host-gateway stands for, or NULL */
 	struct cb_ulimit *ulimits;
 	struct cb_redactor redactors[2]; /* of standard output and error */
 };
@@ -50,6 +53,7 @@ static void run_done(struct run *run)
 	cb_user_done(&run->user);
 	cb_strv_done(&run->env);
 	cb_strv_done(&run->host_texts);
+	free(run->gateway);
 	free(run->hosts);
 	free(run->ulimits);
 	cb_redactor_done(&run->redactors[0]);
@@ -85,9 +89,10 @@ static void make_env(struct run *run)
 		cb_env_set(&run->env, "HOME", run->user.home);
 }
 
-static void make_hosts(struct run *run, struct cb_run_spec *spec)
+static int make_hosts(struct run *run, struct cb_run_spec *spec, struct cb_err **err)
 {
 	const struct cb_strv *hosts = &run->build->settings->add_hosts;
+	int r = 0;
 
 	run->hosts = cb_xcalloc(hosts->n + 1, sizeof(*run->hosts));
 	for (size_t i = 0; i < hosts->n; i++) {
@@ -96,9 +101,17 @@ static void make_hosts(struct run *run, struct cb_run_spec *spec)
 		cb_strv_addn(&run->host_texts, hosts->v[i], len);
 		run->hosts[i].name = run->host_texts.v[run->host_texts.n - 1];
 		run->hosts[i].address = hosts->v[i][len] ? hosts->v[i] + len + 1 : "";
+		if (strcmp(run->hosts[i].address, CB_HOST_GATEWAY) != 0)
+			continue;
+		if (!run->gateway)
+			r = cb_host_address(&run->gateway, err);
+		if (r < 0)
+			return r;
+		run->hosts[i].address = run->gateway;
 	}
 	spec->extra_hosts = run->hosts;
 	spec->n_extra_hosts = hosts->n;
+	return 0;
 }
 
 static int make_ulimits(struct run *run, struct cb_run_spec *spec, struct cb_err **err)
@@ -134,7 +147,10 @@ static int make_ulimits(struct run *run, struct cb_run_spec *spec, struct cb_err
 			k++;
 		if (k == ARRAY_SIZE(table))
 			return cb_err_set(err, CB_ERR_USAGE, "--ulimit: no limit is called \"%s\"", limit->name);
-		run->ulimits[i] = (struct cb_ulimit){ table[k].resource, (uint64_t)limit->soft, (uint64_t)limit->hard };
+		run->ulimits[i] = (struct cb_ulimit){
+			.resource = table[k].resource, .soft = (uint64_t)limit->soft, .hard = (uint64_t)limit->hard
+		};
+		snprintf(run->ulimits[i].name, sizeof(run->ulimits[i].name), "%s", limit->name);
 	}
 	spec->ulimits = run->ulimits;
 	spec->n_ulimits = settings->n_ulimits;
@@ -226,8 +242,8 @@ static int prepare(struct run *run, struct cb_snapshot *snapshot, struct cb_run_
 	spec->network = network_of(op->network);
 	spec->insecure = op->security == CB_SECURITY_INSECURE;
 	spec->shm_size = settings->shm_size;
-	make_hosts(run, spec);
-	return make_ulimits(run, spec, err);
+	r = make_hosts(run, spec, err);
+	return r < 0 ? r : make_ulimits(run, spec, err);
 }
 
 /* ---- running -------------------------------------------------------------------------------------------------- */

@@ -65,13 +65,13 @@ static void set_limits(const struct cb_sandbox *sb, const struct cb_sandbox_spec
 		if (setrlimit(resource, &want) == 0)
 			continue;
 		if (errno != EPERM || getrlimit(resource, &have) < 0)
-			cb_sandbox_fail(sb, errno, "set resource limit %d", u->resource);
+			cb_sandbox_fail(sb, errno, "set resource limit %s", u->name);
 		want.rlim_max = CB_MIN(want.rlim_max, have.rlim_max);
 		want.rlim_cur = CB_MIN(want.rlim_cur, want.rlim_max);
 		if (setrlimit(resource, &want) < 0)
-			cb_sandbox_fail(sb, errno, "set resource limit %d", u->resource);
-		cb_sandbox_report(sb, CB_REPORT_WARNING, 0, "resource limit %d lowered to %llu, the most allowed here",
-			u->resource, (unsigned long long)want.rlim_max);
+			cb_sandbox_fail(sb, errno, "set resource limit %s", u->name);
+		cb_sandbox_report(sb, CB_REPORT_WARNING, 0, "resource limit %s lowered to %llu, the most allowed here",
+			u->name, (unsigned long long)want.rlim_max);
 	}
 }
 

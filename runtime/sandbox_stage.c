@@ -159,7 +159,12 @@ static void stage_dev(const struct cb_sandbox *sb)
 	static const struct option shm_options[] = { { "mode", "1777" }, { "size", "64m" } };
 	static const char *const dirs[] = { "pts", "shm", "mqueue" };
 
-	if (try_mount("tmpfs", dev_options, ARRAY_SIZE(dev_options), MOUNT_ATTR_NOSUID, CB_STAGE_DEV) < 0)
+	/*
+	 * Each device is a mount of its own; one that the command makes beside them (CAP_MKNOD is among the default
+	 * capabilities) cannot be opened, as nowhere else: this is the allow-list of devices.
+	 */
+	unsigned int dev_attr = MOUNT_ATTR_NOSUID | (sb->kind & CB_SANDBOX_INSECURE ? 0 : MOUNT_ATTR_NODEV);
+	if (try_mount("tmpfs", dev_options, ARRAY_SIZE(dev_options), dev_attr, CB_STAGE_DEV) < 0)
 		cb_sandbox_fail(sb, errno, "mount /dev");
 	cleanup_close int dev = open(CB_STAGE_DEV, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dev < 0)

@@ -70,8 +70,9 @@ struct cb_extra_host {
 	const char *name, *address;
 };
 
-/** @resource is an RLIMIT_ constant; UINT64_MAX means unlimited. */
+/** @resource is an RLIMIT_ constant, @name what to call it; UINT64_MAX means unlimited. */
 struct cb_ulimit {
+	char name[12];
 	int resource;
 	uint64_t soft, hard;
 };

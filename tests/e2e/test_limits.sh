@@ -55,6 +55,35 @@ cb --build-arg BUILDKIT_SANDBOX_HOSTNAME=other --no-cache "$context"
 has "as BuildKit's argument" "$out" " other"
 status 2 "$CBUILD" --dns name.example "$context"
 
+say "what a Buildfile may ask for only when it is allowed"
+base rights <<'END'
+RUN --security=insecure grep -E '^(CapEff|Seccomp):' /proc/self/status | tr -d '\n'; mkdir /m && mount -t tmpfs none /m && umount /m && echo mounted
+END
+status 1 "$CBUILD" "$context"
+has "insecure" "$out" "entitlement security.insecure is not allowed"
+cb --allow security.insecure "$context"
+hasnt "more than the default capabilities" "$out" "00000000a80425fb"
+has "no filter" "$out" "Seccomp:	0"
+has "and mounts" "$out" "mounted"
+base hostnet <<'END'
+RUN --network=host true
+END
+status 1 "$CBUILD" "$context"
+has "the host's network" "$out" "entitlement network.host is not allowed"
+cb --network host "$context"
+cb --allow network.host --allow device "$context"
+base gateway <<'END'
+RUN --device=vendor.example/thing=1 cat /etc/hosts
+END
+cb --add-host here:host-gateway --add-host there=192.0.2.9 "$context"
+[[ $out =~ \ [0-9a-f:.]+$'\t'here ]] || fail "host-gateway is no address: $out"
+has "beside others" "$out" "192.0.2.9	there"
+base device <<'END'
+RUN --device=vendor.example/thing=1,required true
+END
+status 125 "$CBUILD" "$context"
+has "a device that must be there" "$out" "required device \"vendor.example/thing=1\" is not available"
+
 say "limits need control groups"
 base memory <<'END'
 RUN awk 'BEGIN { s = "0123456789abcdef"; while (length(s) < 268435456) s = s s; print length(s) }'

@@ -44,6 +44,10 @@ static const struct {
 	{ "kernel settings are read-only", "echo x 2>/dev/null >/proc/sys/kernel/domainname || echo refused",
 		"refused\n", 0 },
 	{ "sysfs is read-only", "mkdir /sys/fs/cgroup/x 2>/dev/null || echo refused", "refused\n", 0 },
+	{ "devices of the host stay closed",
+		"for d in /dev /dev/shm /tmp; do mknod $d/disk c 1 1 2>/dev/null; (: <$d/disk) 2>/dev/null && echo $d; rm -f "
+		"$d/disk; done; true",
+		"", 0 },
 	{ "no mounts", "mount -t tmpfs none /tmp 2>/dev/null || echo refused", "refused\n", 0 },
 	{ "no namespaces", "unshare -m true 2>/dev/null || echo refused", "refused\n", 0 },
 	{ "no other processes", "ls /proc >/tmp/l; grep -c '^[0-9]' /tmp/l", "2\n", 0 },
@@ -201,7 +205,8 @@ static void options(void **state)
 {
 	static const struct cb_extra_host hosts[] = { { "db", "10.0.0.1" } };
 	static const char *const dns[] = { "192.0.2.1", NULL };
-	static const struct cb_ulimit limits[] = { { RLIMIT_NOFILE, 100, 200 }, { RLIMIT_CORE, 0, 0 } };
+	static const struct cb_ulimit limits[] = { { "nofile", RLIMIT_NOFILE, 100, 200 },
+		{ "core", RLIMIT_CORE, 0, 0 } };
 	struct step s;
 
 	(void)state;
@@ -224,7 +229,7 @@ static void options(void **state)
 
 static void limit_is_clamped(void **state)
 {
-	struct cb_ulimit limit = { .resource = RLIMIT_NOFILE, .soft = 1000 };
+	struct cb_ulimit limit = { .name = "nofile", .resource = RLIMIT_NOFILE, .soft = 1000 };
 	struct rlimit have;
 	struct step s;
 
