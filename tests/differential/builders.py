@@ -1,7 +1,9 @@
 """The builders that are compared. Each makes one image of a case and says where it is."""
+import ctypes
 import os
 import re
 import shutil
+import signal
 import subprocess
 import time
 
@@ -20,6 +22,11 @@ class Unusable(Exception):
     """The builder cannot work on this machine; the text says why."""
 
 
+def end_with_parent():
+    """In a fresh child: SIGTERM when the test is killed, so that no daemon stays."""
+    ctypes.CDLL(None).prctl(1, signal.SIGTERM)
+
+
 def run(command, cwd, env, seconds=TIMEOUT):
     done = subprocess.run(command, cwd=cwd, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, timeout=seconds, check=False)
@@ -27,6 +34,13 @@ def run(command, cwd, env, seconds=TIMEOUT):
     if done.returncode:
         raise Failed(text)
     return text
+
+
+def unmount_below(directory):
+    with open('/proc/self/mounts', encoding='utf-8') as f:
+        mounts = [line.split()[1] for line in f if line.split()[1].startswith(directory + '/')]
+    for mount in reversed(mounts):
+        subprocess.run(['umount', '-l', mount], capture_output=True, check=False)
 
 
 class Cbuild:
@@ -77,7 +91,8 @@ class Buildah:
 
     def close(self):
         subprocess.run([*self.base, 'rmi', '-a', '-f'], env=self.env, capture_output=True, check=False)
-        subprocess.run(['umount', self.work + '/root/overlay'], capture_output=True, check=False)
+        # A build that fails leaves its container mounted.
+        unmount_below(self.work)
 
 
 class Docker:
@@ -106,7 +121,7 @@ class Docker:
             self.daemon = subprocess.Popen(
                 ['dockerd', '--config-file', self.work + '/daemon.json', '--data-root', self.work + '/data', '--exec-root',
                  self.work + '/run', '--pidfile', self.work + '/pid', '--iptables=false', '--ip6tables=false', '--bridge=none', '-H',
-                 self.env['DOCKER_HOST']], stdin=subprocess.DEVNULL, stdout=f, stderr=f)
+                 self.env['DOCKER_HOST']], stdin=subprocess.DEVNULL, stdout=f, stderr=f, preexec_fn=end_with_parent)
         for _ in range(300):
             if subprocess.run([self.client, 'info'], env=self.env, capture_output=True, check=False).returncode == 0:
                 return
@@ -143,10 +158,7 @@ class Docker:
                 self.daemon.kill()
                 self.daemon.wait()
             self.daemon = None
-        with open('/proc/self/mounts', encoding='utf-8') as f:
-            mounts = [line.split()[1] for line in f if line.split()[1].startswith(self.work + '/')]
-        for mount in reversed(mounts):
-            subprocess.run(['umount', '-l', mount], capture_output=True, check=False)
+        unmount_below(self.work)
 
 
 PEERS = {'docker': Docker, 'buildah': Buildah}

@@ -35,7 +35,7 @@ class Case:
 def read_cases(path):
     """The cases of a table. What its head says in "--- setup" comes before each case's own setup."""
     table, cases, section, shared = os.path.basename(path).split('.')[0], [], None, {}
-    with open(path, encoding='utf-8') as f:
+    with open(path, encoding='utf-8', newline='\n') as f:
         for number, line in enumerate(f, 1):
             if line.startswith('=== '):
                 cases.append(Case(table, line[4:].strip(), '%s:%d' % (path, number)))
