@@ -42,6 +42,15 @@ int cb_cmd_logout(int argc, char **argv);
 int cb_cmd_push(int argc, char **argv);
 int cb_cmd_pull(int argc, char **argv);
 int cb_cmd_run(int argc, char **argv);
+extern const struct cb_opt cb_images_options[], cb_tag_options[], cb_rmi_options[], cb_inspect_options[],
+	cb_history_options[], cb_save_options[], cb_load_options[];
+int cb_cmd_images(int argc, char **argv);
+int cb_cmd_tag(int argc, char **argv);
+int cb_cmd_rmi(int argc, char **argv);
+int cb_cmd_inspect(int argc, char **argv);
+int cb_cmd_history(int argc, char **argv);
+int cb_cmd_save(int argc, char **argv);
+int cb_cmd_load(int argc, char **argv);
 int cb_cmd_fsck(int argc, char **argv);
 int cb_cmd_du(int argc, char **argv);
 int cb_cmd_prune(int argc, char **argv);

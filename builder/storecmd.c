@@ -38,6 +38,29 @@ int cb_storecmd_fail(const struct cb_err *err)
 	return signal_seen ? 128 + signal_seen : cb_report_fail(err, NULL, NULL);
 }
 
+int cb_storecmd_parse(const struct cb_storecmd_args *args, int argc, char *const *argv, struct cb_err **err)
+{
+	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .tables = { args->table, NULL } };
+	const struct cb_opt *opt;
+	const char *value;
+	int r;
+
+	while ((r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
+		if (!opt && !args->operands)
+			return cb_err_set(err, CB_ERR_USAGE, "%s takes no operand: \"%s\"", args->name, value);
+		if (!opt) {
+			cb_strv_add(args->operands, value);
+			continue;
+		}
+		if (opt->id == CB_OPT_HELP)
+			return 1;
+		r = args->set(args->arg, opt->id, value, err);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
 /* A walk holds one descriptor for each directory on its way down. */
 static void raise_file_limit(void)
 {

@@ -7,6 +7,8 @@
 #include "base/buf.h"
 #include "base/cancel.h"
 #include "base/err.h"
+#include "base/strv.h"
+#include "builder/opt.h"
 #include "layers/store.h"
 
 /**
@@ -14,6 +16,17 @@
  * --root gave, or NULL.
  */
 int cb_storecmd_open(const char *root, struct cb_store **ret, struct cb_err **err);
+/**
+ * Parses the arguments of a command: --help is 1, options go to @set, operands (may be NULL: none are taken) to a list.
+ */
+struct cb_storecmd_args {
+	const char *name; /* of the command */
+	const struct cb_opt *table;
+	int (*set)(void *arg, int id, const char *value, struct cb_err **err);
+	void *arg;
+	struct cb_strv *operands;
+};
+int cb_storecmd_parse(const struct cb_storecmd_args *args, int argc, char *const *argv, struct cb_err **err);
 /** Becomes raised by SIGINT, SIGTERM and SIGHUP, which from then on end nothing themselves. Never freed. */
 struct cb_cancel *cb_storecmd_cancel(void);
 /** The exit status of a command that failed with @code: 128 and the signal's number when one came. */

@@ -1,5 +1,6 @@
 /* The archive of `docker save` since 25: an OCI layout with a manifest.json beside it, which older `docker load` reads.
  */
+#include <assert.h>
 #include <string.h>
 
 #include "base/json.h"
@@ -33,23 +34,33 @@ static int repo_tags(const struct cb_strv *names, json_t **ret, struct cb_err **
 	return 0;
 }
 
-static int manifest_json(const struct cb_export *what, const struct cb_export_set *set, char **ret, struct cb_err **err)
+/* One image of manifest.json. */
+static int add_image(struct cb_store *store, const struct cb_export *what, json_t *doc, struct cb_err **err)
 {
-	cleanup_json json_t *doc = json_array();
+	CB_CLEANUP(cb_manifest_free) struct cb_manifest *manifest = NULL;
+	cleanup_buf struct cb_buf text = { 0 };
 	json_t *image, *tags = NULL, *layers;
-	int r = repo_tags(what->names, &tags, err);
+	int r;
 
+	if (cb_media_kind(what->desc->media_type) == CB_MEDIA_KIND_INDEX)
+		return cb_err_set(
+			err, CB_ERR_UNSUPPORTED, "a docker archive holds one platform, this image has several");
+	r = cb_blob_read(store, &what->desc->digest, CB_MANIFEST_BYTES_MAX, &text, err);
+	if (r == 0)
+		r = cb_manifest_parse(cb_buf_str(&text), text.len, &manifest, err);
+	if (r == 0)
+		r = repo_tags(what->names, &tags, err);
 	if (r < 0)
 		return r;
+	assert(manifest);
 	image = json_object();
-	json_object_set_new(image, "Config", blob_path(&set->manifest->config.digest));
+	json_object_set_new(image, "Config", blob_path(&manifest->config.digest));
 	json_object_set_new(image, "RepoTags", tags);
 	layers = json_array();
-	for (size_t i = 0; i < set->manifest->n_layers; i++)
-		json_array_append_new(layers, blob_path(&set->manifest->layers[i].digest));
+	for (size_t i = 0; i < manifest->n_layers; i++)
+		json_array_append_new(layers, blob_path(&manifest->layers[i].digest));
 	json_object_set_new(image, "Layers", layers);
 	json_array_append_new(doc, image);
-	*ret = cb_json_dump_go(doc, false);
 	return 0;
 }
 
@@ -57,17 +68,17 @@ int cb_export_docker_tar(struct cb_store *store, const struct cb_export *what, i
 {
 	cleanup_export_set struct cb_export_set set = { 0 };
 	CB_CLEANUP(cb_tarwriter_free) struct cb_tarwriter *tar = NULL;
+	cleanup_json json_t *doc = json_array();
 	cleanup_free char *text = NULL;
-	int r;
+	int r = 0;
 
-	if (cb_media_kind(what->desc->media_type) == CB_MEDIA_KIND_INDEX)
-		return cb_err_set(
-			err, CB_ERR_UNSUPPORTED, "a docker archive holds one platform, this image has several");
-	r = cb_export_set_collect(store, what, &set, err);
-	if (r >= 0)
-		r = manifest_json(what, &set, &text, err);
+	for (const struct cb_export *one = what; r == 0 && one; one = one->next)
+		r = add_image(store, one, doc, err);
+	if (r == 0)
+		r = cb_export_set_collect(store, what, &set, err);
 	if (r < 0)
 		return r;
+	text = cb_json_dump_go(doc, false);
 	tar = cb_tarwriter_new(cb_sink_fd(&fd));
 	r = cb_export_set_tar(store, what, &set, tar, err);
 	if (r >= 0)

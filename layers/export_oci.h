@@ -14,6 +14,7 @@
 struct cb_export {
 	const struct cb_descriptor *desc; /* manifest or index in the store */
 	const struct cb_strv *names;      /* full references ("docker.io/library/app:latest"); may be empty */
+	const struct cb_export *next;     /* one more image in the same file, or NULL; its progress is not looked at */
 	const char *created;              /* value of the created annotation in index.json, or NULL for none */
 	const struct cb_cancel *cancel;   /* or NULL */
 	/** Called as bytes are written; may be NULL. */
@@ -25,7 +26,7 @@ struct cb_export {
 int cb_export_oci_tar(struct cb_store *store, const struct cb_export *what, int fd, struct cb_err **err);
 /** Writes an OCI layout into the directory @dirfd: blobs and entries of other names that are there are kept. */
 int cb_export_oci_dir(struct cb_store *store, const struct cb_export *what, int dirfd, struct cb_err **err);
-/** Writes the archive that `docker load` reads: manifest.json beside an OCI layout. One image, no index. */
+/** Writes the archive that `docker load` reads: manifest.json beside an OCI layout. No indexes. */
 int cb_export_docker_tar(struct cb_store *store, const struct cb_export *what, int fd, struct cb_err **err);
 
 #endif

@@ -18,7 +18,6 @@ void cb_export_set_done(struct cb_export_set *set)
 {
 	free(set->blobs);
 	cb_map_free(set->seen);
-	cb_manifest_free(set->manifest);
 	memset(set, 0, sizeof(*set));
 }
 
@@ -48,8 +47,8 @@ static int add(struct cb_store *store, struct cb_export_set *set, const struct c
 	return 0;
 }
 
-static int add_manifest(struct cb_store *store, struct cb_export_set *set, const struct cb_descriptor *desc,
-	struct cb_manifest **ret, struct cb_err **err)
+static int add_manifest(
+	struct cb_store *store, struct cb_export_set *set, const struct cb_descriptor *desc, struct cb_err **err)
 {
 	CB_CLEANUP(cb_manifest_free) struct cb_manifest *manifest = NULL;
 	cleanup_buf struct cb_buf text = { 0 };
@@ -64,8 +63,6 @@ static int add_manifest(struct cb_store *store, struct cb_export_set *set, const
 		r = add(store, set, &manifest->layers[i], err);
 	if (r < 0)
 		return cb_err_wrap(err, r, "image %s", desc->digest.text);
-	if (ret)
-		*ret = CB_TAKE_PTR(manifest);
 	return 0;
 }
 
@@ -79,7 +76,7 @@ static int add_tree(struct cb_store *store, struct cb_export_set *set, const str
 	if (r != 0)
 		return r < 0 ? r : 0;
 	if (cb_media_kind(desc->media_type) != CB_MEDIA_KIND_INDEX)
-		return add_manifest(store, set, desc, depth ? NULL : &set->manifest, err);
+		return add_manifest(store, set, desc, err);
 	if (depth >= DEPTH_MAX)
 		return cb_err_set(err, CB_ERR_LIMIT, "image index %s is nested too deep", desc->digest.text);
 
@@ -96,8 +93,12 @@ static int add_tree(struct cb_store *store, struct cb_export_set *set, const str
 int cb_export_set_collect(
 	struct cb_store *store, const struct cb_export *what, struct cb_export_set *set, struct cb_err **err)
 {
+	int r = 0;
+
 	set->seen = cb_map_new(NULL);
-	return add_tree(store, set, what->desc, 0, err);
+	for (; r == 0 && what; what = what->next)
+		r = add_tree(store, set, what->desc, 0, err);
+	return r;
 }
 
 static void add_entry(struct cb_index *index, const struct cb_export *what, const char *name)
@@ -122,10 +123,12 @@ struct cb_index *cb_export_set_index(const struct cb_export *what)
 {
 	struct cb_index *index = cb_index_new(false);
 
-	for (size_t i = 0; what->names && i < what->names->n; i++)
-		add_entry(index, what, what->names->v[i]);
-	if (!index->n_entries)
-		add_entry(index, what, NULL);
+	for (; what; what = what->next) {
+		for (size_t i = 0; what->names && i < what->names->n; i++)
+			add_entry(index, what, what->names->v[i]);
+		if (!what->names || !what->names->n)
+			add_entry(index, what, NULL);
+	}
 	return index;
 }
 

@@ -21,7 +21,6 @@ struct cb_export_set {
 	size_t n, cap;
 	uint64_t total, done; /* bytes, for progress */
 	struct cb_map *seen;
-	struct cb_manifest *manifest; /* when the image is a single one */
 };
 void cb_export_set_done(struct cb_export_set *set);
 #define cleanup_export_set __attribute__((cleanup(cb_export_set_done)))

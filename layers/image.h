@@ -45,6 +45,10 @@ int cb_stored_image_load(struct cb_store *store, const struct cb_descriptor *des
 
 /** Points the name @text (parsed and normalised here; no digest) at @desc, replacing an earlier image of that name. */
 int cb_tag_set(struct cb_store *store, const char *text, const struct cb_descriptor *desc, struct cb_err **err);
+/** Lists @desc without a name unless it is listed already, so that it is kept and can be found by its digest. */
+int cb_tag_set_unnamed(struct cb_store *store, const struct cb_descriptor *desc, struct cb_err **err);
+/** Takes an entry without a name away. 1 when there was none. */
+int cb_tag_remove_unnamed(struct cb_store *store, const struct cb_digest *digest, struct cb_err **err);
 /** 1 when there was no such name. */
 int cb_tag_remove(struct cb_store *store, const char *text, struct cb_err **err);
 /**

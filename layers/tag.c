@@ -1,4 +1,5 @@
 /* Names of images: index.json of the layout, with a copy in the database to mend it from. */
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -132,6 +133,53 @@ int cb_tag_remove(struct cb_store *store, const char *text, struct cb_err **err)
 	if (r == 0)
 		r = record_tag(store, name, NULL, err);
 	return r < 0 ? cb_err_wrap(err, r, "untag %s", name) : 0;
+}
+
+int cb_tag_set_unnamed(struct cb_store *store, const struct cb_descriptor *desc, struct cb_err **err)
+{
+	CB_CLEANUP(cb_lock_free) struct cb_lock *lock = NULL;
+	CB_CLEANUP(cb_index_free) struct cb_index *index = NULL;
+	cleanup_descriptor struct cb_descriptor entry = { 0 };
+	int r = cb_lock_wait(store, LOCK_KEY, NULL, &lock, err);
+
+	if (r == 0)
+		r = cb_tag_list(store, &index, err);
+	if (r < 0)
+		return r;
+	assert(index);
+	for (size_t i = 0; i < index->n_entries; i++)
+		if (cb_digest_equal(&index->entries[i].digest, &desc->digest))
+			return 0;
+	cb_descriptor_copy(&entry, desc);
+	cb_descriptor_annotate(&entry, CB_ANNOTATION_REF_NAME, NULL);
+	cb_descriptor_annotate(&entry, CB_ANNOTATION_IMAGE_NAME, NULL);
+	cb_index_add(index, &entry);
+	return write_index(store, index, err);
+}
+
+int cb_tag_remove_unnamed(struct cb_store *store, const struct cb_digest *digest, struct cb_err **err)
+{
+	CB_CLEANUP(cb_lock_free) struct cb_lock *lock = NULL;
+	CB_CLEANUP(cb_index_free) struct cb_index *index = NULL;
+	bool dropped = false;
+	int r = cb_lock_wait(store, LOCK_KEY, NULL, &lock, err);
+
+	if (r == 0)
+		r = cb_tag_list(store, &index, err);
+	if (r < 0)
+		return r;
+	assert(index);
+	for (size_t i = index->n_entries; i-- > 0;) {
+		const struct cb_descriptor *entry = &index->entries[i];
+
+		if (cb_descriptor_annotation(entry, CB_ANNOTATION_REF_NAME) || !cb_digest_equal(&entry->digest, digest))
+			continue;
+		cb_index_remove(index, i);
+		dropped = true;
+	}
+	if (!dropped)
+		return 1;
+	return write_index(store, index, err);
 }
 
 /* The digits when @text may be (the start of) a digest: all of it, hex, long enough. NULL otherwise. */

@@ -37,6 +37,20 @@ _cbuild_options()
 		echo "-p --password --password-stdin -u --username --ca-cert --insecure-registry --registry-retries --registry-timeout --upload-chunk --help" ;;
 	logout)
 		echo "--help" ;;
+	images)
+		echo "--digests --format --no-trunc -q --quiet --root --help" ;;
+	tag)
+		echo "--root --help" ;;
+	rmi)
+		echo "-f --force --root --help" ;;
+	inspect)
+		echo "--platform --raw --root --help" ;;
+	history)
+		echo "--format --no-trunc --platform --root --help" ;;
+	save)
+		echo "--format -o --output --root --help" ;;
+	load)
+		echo "-i --input -q --quiet --root -t --tag --help" ;;
 	esac
 }
 
@@ -48,7 +62,7 @@ _cbuild()
 	command=build
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
-		build | check | explain | graph | run | parse | fmt | flatten | doctor | fsck | du | prune | policy | push | pull | login | logout | debug | version | help)
+		build | check | explain | graph | run | parse | fmt | flatten | doctor | fsck | du | prune | policy | push | pull | login | logout | images | tag | rmi | inspect | history | save | load | debug | version | help)
 			command=$word
 			break
 			;;
@@ -122,10 +136,10 @@ _cbuild()
 		return
 	fi
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W "build check explain graph run parse fmt flatten doctor fsck du prune policy push pull login logout debug version help" -- "$cur"))
+		COMPREPLY=($(compgen -W "build check explain graph run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load debug version help" -- "$cur"))
 	fi
 	case $command in
-	help) COMPREPLY=($(compgen -W "build check explain graph run parse fmt flatten doctor fsck du prune policy push pull login logout debug version" -- "$cur")) ;;
+	help) COMPREPLY=($(compgen -W "build check explain graph run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load debug version" -- "$cur")) ;;
 	debug) COMPREPLY=($(compgen -W "words" -- "$cur")) ;;
 	build | explain | graph | flatten) COMPREPLY+=($(compgen -d -- "$cur")) ;;
 	check | parse | fmt) COMPREPLY=($(compgen -f -- "$cur")) ;;

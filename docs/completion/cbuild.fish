@@ -1,7 +1,7 @@
 # fish completion for cbuild
 
-set -l commands build check explain graph run parse fmt flatten doctor fsck du prune policy push pull login logout debug version help
-set -l building "not __fish_seen_subcommand_from explain run parse fmt flatten doctor fsck du prune policy push pull login logout debug version help"
+set -l commands build check explain graph run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load debug version help
+set -l building "not __fish_seen_subcommand_from explain run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load debug version help"
 
 complete -c cbuild -f
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a build -d 'build an image (the default command)'
@@ -21,6 +21,13 @@ complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a push -d 'pu
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a pull -d 'fetch an image into the store'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a login -d 'try and keep user and password of a registry'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a logout -d 'forget user and password of a registry'
+complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a images -d 'list the images of the store'
+complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a tag -d 'give an image one more name'
+complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a rmi -d 'remove images from the store'
+complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a inspect -d 'show config and manifest of an image'
+complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a history -d 'show what an image was made by'
+complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a save -d 'write images to an archive'
+complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a load -d 'read images from an archive or a layout'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a debug -d 'answer requests for expansion on standard input'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a version -d 'print the version'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a help -d 'explain cbuild or one command'
@@ -29,7 +36,7 @@ complete -c cbuild -n "__fish_seen_subcommand_from parse" -F
 complete -c cbuild -n "__fish_seen_subcommand_from fmt" -F
 complete -c cbuild -n "__fish_seen_subcommand_from flatten" -a "(__fish_complete_directories)"
 complete -c cbuild -n "__fish_seen_subcommand_from debug" -a words
-complete -c cbuild -n "__fish_seen_subcommand_from help" -a "build check explain graph run parse fmt flatten doctor fsck du prune policy push pull login logout debug version"
+complete -c cbuild -n "__fish_seen_subcommand_from help" -a "build check explain graph run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load debug version"
 complete -c cbuild -s h -l help -d 'print this help'
 complete -c cbuild -n $building -l add-host -x -d 'add a line to /etc/hosts of RUN steps'
 complete -c cbuild -n $building -l allow -x -a "network.host security.insecure" -d 'grant what a Buildfile may ask for: network.host, security.insecure'
@@ -157,3 +164,25 @@ complete -c cbuild -n "__fish_seen_subcommand_from login" -l insecure-registry -
 complete -c cbuild -n "__fish_seen_subcommand_from login" -l registry-retries -x -d 'try again at most N times without progress; default: 5'
 complete -c cbuild -n "__fish_seen_subcommand_from login" -l registry-timeout -x -d 'how long a registry may be silent; default: 30'
 complete -c cbuild -n "__fish_seen_subcommand_from login" -l upload-chunk -x -d 'send larger blobs in pieces of this size; default: whole, in pieces only when that fails'
+complete -c cbuild -n "__fish_seen_subcommand_from images" -l digests -d 'show the digests of the manifests'
+complete -c cbuild -n "__fish_seen_subcommand_from images" -l format -x -a "text json" -d 'text or json'
+complete -c cbuild -n "__fish_seen_subcommand_from images" -l no-trunc -d 'whole ids'
+complete -c cbuild -n "__fish_seen_subcommand_from images" -s q -l quiet -d 'only the image ids'
+complete -c cbuild -n "__fish_seen_subcommand_from images" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from tag" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from rmi" -s f -l force -d 'remove all names of an image that is given by its id; an image that is not there is no failure'
+complete -c cbuild -n "__fish_seen_subcommand_from rmi" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from inspect" -l platform -x -d 'of an image of several platforms this one'
+complete -c cbuild -n "__fish_seen_subcommand_from inspect" -l raw -x -a "manifest config index" -d 'the bytes of a document: manifest, config, or index'
+complete -c cbuild -n "__fish_seen_subcommand_from inspect" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from history" -l format -x -a "text json" -d 'text or json'
+complete -c cbuild -n "__fish_seen_subcommand_from history" -l no-trunc -d 'whole lines'
+complete -c cbuild -n "__fish_seen_subcommand_from history" -l platform -x -d 'of an image of several platforms this one'
+complete -c cbuild -n "__fish_seen_subcommand_from history" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from save" -l format -x -a "docker oci oci-dir" -d 'docker (for docker load; the default), oci (an OCI layout in a tar), or oci-dir (in a directory)'
+complete -c cbuild -n "__fish_seen_subcommand_from save" -s o -l output -r -F -d 'the file or directory; default: standard output'
+complete -c cbuild -n "__fish_seen_subcommand_from save" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from load" -s i -l input -r -F -d 'the archive or OCI layout; default: standard input'
+complete -c cbuild -n "__fish_seen_subcommand_from load" -s q -l quiet -d 'print image ids only'
+complete -c cbuild -n "__fish_seen_subcommand_from load" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from load" -s t -l tag -x -d 'name the image so, too; the archive must have only one'
