@@ -1,4 +1,5 @@
 /* `cbuild login` and `cbuild logout`: credentials of registries, where docker, podman and skopeo look for them. */
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -141,6 +142,7 @@ static int read_credential(const struct request *request, struct cb_credential *
 		r = ask("Username: ", false, &cred->username, err);
 	if (r < 0)
 		return r;
+	assert(cred->username);
 	if (strchr(cred->username, ':') || !*cred->username)
 		return cb_err_set(err, CB_ERR_USAGE, "a user name is not empty and has no colon");
 	if (request->password)

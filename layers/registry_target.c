@@ -24,16 +24,36 @@ static int probe(struct cb_registry *reg, const char *scheme, const char *host, 
 	return 0;
 }
 
-/* Loopback: plain HTTP if it answers, else HTTPS. Insecure: HTTPS if it answers, else plain HTTP. */
-static int find_scheme(struct cb_registry *reg, const char *host, const struct cb_http_tls *tls, bool insecure,
+/* Asks by both protocols, the likelier one first. */
+static int ask_schemes(struct cb_registry *reg, const char *host, const struct cb_http_tls *tls,
 	struct cb_cancel *cancel, const char **ret, struct cb_err **err)
 {
 	bool loopback = cb_http_is_loopback(host);
 	const char *first = loopback ? "http" : "https", *second = loopback ? "https" : "http";
+	cleanup_err struct cb_err *why = NULL, *other = NULL;
+	int r;
+
+	*ret = first;
+	r = probe(reg, first, host, tls, cancel, &why);
+	if (r == 0)
+		return 0;
+	if (r == CB_ERR_CANCELED)
+		return cb_err_move(err, CB_TAKE_PTR(why));
+	*ret = second;
+	if (probe(reg, second, host, tls, cancel, &other) == 0)
+		return 0;
+	/* HTTPS says more about what is wrong, unless nobody is there at all. */
+	return cb_err_move(err, other->code == CB_ERR_NETWORK ? CB_TAKE_PTR(why) : CB_TAKE_PTR(other));
+}
+
+/* Loopback: plain HTTP if it answers, else HTTPS. Insecure: HTTPS if it answers, else plain HTTP. */
+static int find_scheme(struct cb_registry *reg, const char *host, const struct cb_http_tls *tls, bool insecure,
+	struct cb_cancel *cancel, const char **ret, struct cb_err **err)
+{
 	cleanup_err struct cb_err *why = NULL;
 	int r;
 
-	if (!loopback && !insecure) {
+	if (!insecure && !cb_http_is_loopback(host)) {
 		*ret = "https";
 		return 0;
 	}
@@ -43,16 +63,14 @@ static int find_scheme(struct cb_registry *reg, const char *host, const struct c
 	if (*ret)
 		return 0;
 
-	*ret = first;
-	r = probe(reg, first, host, tls, cancel, err);
-	if (r == CB_ERR_CANCELED)
-		return r;
-	if (r < 0) {
-		*ret = second;
-		if (probe(reg, second, host, tls, cancel, &why) < 0)
-			/* HTTPS says more about what is wrong, unless nobody is there at all. */
-			return why->code == CB_ERR_NETWORK ? r : cb_err_move(err, CB_TAKE_PTR(why));
+	r = ask_schemes(reg, host, tls, cancel, ret, &why);
+	/* What broke off may have passed a moment later. */
+	if (r == CB_ERR_NETWORK && cb_http_pause(reg->http, 1, NULL, cancel, NULL) == 0) {
+		why = cb_err_free(why);
+		r = ask_schemes(reg, host, tls, cancel, ret, &why);
 	}
+	if (r < 0)
+		return cb_err_move(err, CB_TAKE_PTR(why));
 	pthread_mutex_lock(&reg->lock);
 	cb_map_set(reg->schemes, host, (void *)*ret); /* static text, never written to */
 	pthread_mutex_unlock(&reg->lock);
