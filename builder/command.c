@@ -22,6 +22,8 @@ const struct cb_command cb_commands[] = {
 		cb_cmd_explain },
 	{ "graph", "[OPTIONS] CONTEXT", "print the graph of steps of a build", { cb_graph_options, cb_build_options },
 		cb_cmd_graph },
+	{ "verify", "[OPTIONS] CONTEXT", "build twice, and say where the results begin to differ",
+		{ cb_build_options, NULL }, cb_cmd_verify },
 	{ "run", "[OPTIONS] IMAGE [COMMAND...]", "run a built image in the foreground", { cb_run_options, NULL },
 		cb_cmd_run },
 	{ "push", "[OPTIONS] NAME [DEST]", "push an image of the store to a registry",

@@ -41,6 +41,7 @@ int cb_cmd_login(int argc, char **argv);
 int cb_cmd_logout(int argc, char **argv);
 int cb_cmd_push(int argc, char **argv);
 int cb_cmd_pull(int argc, char **argv);
+int cb_cmd_verify(int argc, char **argv);
 int cb_cmd_run(int argc, char **argv);
 extern const struct cb_opt cb_images_options[], cb_tag_options[], cb_rmi_options[], cb_inspect_options[],
 	cb_history_options[], cb_save_options[], cb_load_options[];

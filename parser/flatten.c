@@ -40,20 +40,37 @@ static bool is_comment(const struct cb_phys_line *line)
 	return cb_span_peek(cb_span_trim_left(line->text), 0) == '#';
 }
 
-/* A file may end with an instruction that would go on: without that the next one would continue it. */
-static void add_last_piece(struct flattener *f, const struct cb_phys_line *line)
+/* Takes off blanks at the end and the escape character that continues a line, if there is one. */
+static bool cut_escape(struct cb_span *text, char escape)
 {
-	struct cb_span text = line->text;
+	const char *end = text->end;
 
-	while (text.end > text.p && (text.end[-1] == ' ' || text.end[-1] == '\t'))
-		text.end--;
-	if (text.end > text.p && text.end[-1] == f->file->directives.escape &&
-		!(text.end - 1 > text.p && text.end[-2] == f->file->directives.escape)) {
-		cb_buf_add(f->out, text.p, cb_span_len(text) - 1);
-		cb_buf_addc(f->out, '\n');
-		return;
+	while (end > text->p && (end[-1] == ' ' || end[-1] == '\t'))
+		end--;
+	if (end == text->p || end[-1] != escape || (end - 1 > text->p && end[-2] == escape))
+		return false;
+	text->end = end - 1;
+	return true;
+}
+
+/* A file may end with an instruction that would go on: without that the next one would continue it. */
+static int add_last_piece(
+	struct flattener *f, const struct cb_phys_line *line, unsigned int number, struct cb_err **err)
+{
+	struct cb_span text = line->text, left;
+
+	if (!cut_escape(&text, f->file->directives.escape)) {
+		add_line(f->out, line);
+		return 0;
 	}
-	add_line(f->out, line);
+	left = text;
+	if (cut_escape(&left, f->file->directives.escape)) {
+		cb_err_at(err, CB_ERR_INPUT, number, 1, "a file ends with a line that would go on twice");
+		return cb_err_hint(err, CB_ERR_INPUT, "take the escape characters off its end");
+	}
+	cb_buf_add(f->out, text.p, cb_span_len(text));
+	cb_buf_addc(f->out, '\n');
+	return 0;
 }
 
 /* ---- FROM --reset ----------------------------------------------------------------------------------------------- */
@@ -184,9 +201,11 @@ static int write_node(struct reading *rd, const struct cb_node *node, struct cb_
 		if (r != 0)
 			return CB_MIN(r, 0);
 		if (rd->reader.line + base == last && !node->n_heredocs)
-			add_last_piece(f, &line);
+			r = add_last_piece(f, &line, last, err);
 		else
 			add_line(f->out, &line);
+		if (r < 0)
+			return r;
 	}
 	return 0;
 }

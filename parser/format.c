@@ -350,6 +350,21 @@ static void format_lines(struct formatter *f)
 		add_between(f, line, false);
 }
 
+/* An instruction may begin with what is a byte order mark at the very beginning of a file: the next one is none. */
+static void guard_mark(struct formatter *f)
+{
+	static const char mark[] = "\xef\xbb\xbf", two[] = "\xef\xbb\xbf\xef\xbb\xbf";
+	struct cb_buf guarded = { 0 };
+
+	if (!f->file->n_nodes || !cb_str_starts(f->file->nodes[0]->original, mark) ||
+		!cb_str_starts(cb_buf_str(&f->out), mark) || cb_str_starts(cb_buf_str(&f->out), two))
+		return;
+	cb_buf_adds(&guarded, f->eol);
+	cb_buf_add(&guarded, f->out.data, f->out.len);
+	cb_buf_done(&f->out);
+	f->out = guarded;
+}
+
 static int verify(const struct formatter *f, struct cb_err **err)
 {
 	CB_CLEANUP(cb_buildfile_free) struct cb_buildfile *made = NULL;
@@ -378,6 +393,7 @@ int cb_format(const char *data, size_t len, struct cb_buf *out, struct cb_err **
 	r = split_lines(&f, data, len, err);
 	if (r == 0) {
 		format_lines(&f);
+		guard_mark(&f);
 		r = verify(&f, err);
 	}
 	if (r == 0)

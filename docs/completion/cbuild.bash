@@ -11,6 +11,8 @@ _cbuild_options()
 		echo "--format --root --help" ;;
 	graph)
 		echo "--format --add-host --allow --allow-secret-leak --build-arg --build-context --ca-cert --call --cgroup-parent --check --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --dns --dns-option --dns-search --explain -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --pids-limit --platform --progress --pull --push -q --quiet --registry-retries --registry-timeout --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --upload-chunk --help" ;;
+	verify)
+		echo "--add-host --allow --allow-secret-leak --build-arg --build-context --ca-cert --call --cgroup-parent --check --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --dns --dns-option --dns-search --explain -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --pids-limit --platform --progress --pull --push -q --quiet --registry-retries --registry-timeout --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --upload-chunk --help" ;;
 	run)
 		echo "--entrypoint -e --env --isolation --network --root -u --user -w --workdir --help" ;;
 	doctor)
@@ -62,7 +64,7 @@ _cbuild()
 	command=build
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
-		build | check | explain | graph | run | parse | fmt | flatten | doctor | fsck | du | prune | policy | push | pull | login | logout | images | tag | rmi | inspect | history | save | load | debug | version | help)
+		build | check | explain | graph | verify | run | parse | fmt | flatten | doctor | fsck | du | prune | policy | push | pull | login | logout | images | tag | rmi | inspect | history | save | load | debug | version | help)
 			command=$word
 			break
 			;;
@@ -136,12 +138,12 @@ _cbuild()
 		return
 	fi
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W "build check explain graph run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load debug version help" -- "$cur"))
+		COMPREPLY=($(compgen -W "build check explain graph verify run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load debug version help" -- "$cur"))
 	fi
 	case $command in
-	help) COMPREPLY=($(compgen -W "build check explain graph run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load debug version" -- "$cur")) ;;
+	help) COMPREPLY=($(compgen -W "build check explain graph verify run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load debug version" -- "$cur")) ;;
 	debug) COMPREPLY=($(compgen -W "words" -- "$cur")) ;;
-	build | explain | graph | flatten) COMPREPLY+=($(compgen -d -- "$cur")) ;;
+	build | explain | graph | verify | flatten) COMPREPLY+=($(compgen -d -- "$cur")) ;;
 	check | parse | fmt) COMPREPLY=($(compgen -f -- "$cur")) ;;
 	esac
 }

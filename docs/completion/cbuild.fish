@@ -1,6 +1,6 @@
 # fish completion for cbuild
 
-set -l commands build check explain graph run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load debug version help
+set -l commands build check explain graph verify run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load debug version help
 set -l building "not __fish_seen_subcommand_from explain run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load debug version help"
 
 complete -c cbuild -f
@@ -8,6 +8,7 @@ complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a build -d 'b
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a check -d 'report what is unwise in a Buildfile, without building'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a explain -d 'say why the steps of the last build ran'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a graph -d 'print the graph of steps of a build'
+complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a verify -d 'build twice, and say where the results begin to differ'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a run -d 'run a built image in the foreground'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a parse -d 'check the syntax of a Buildfile, or print its tree'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a fmt -d 'give Buildfiles the common look'
@@ -36,7 +37,7 @@ complete -c cbuild -n "__fish_seen_subcommand_from parse" -F
 complete -c cbuild -n "__fish_seen_subcommand_from fmt" -F
 complete -c cbuild -n "__fish_seen_subcommand_from flatten" -a "(__fish_complete_directories)"
 complete -c cbuild -n "__fish_seen_subcommand_from debug" -a words
-complete -c cbuild -n "__fish_seen_subcommand_from help" -a "build check explain graph run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load debug version"
+complete -c cbuild -n "__fish_seen_subcommand_from help" -a "build check explain graph verify run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load debug version"
 complete -c cbuild -s h -l help -d 'print this help'
 complete -c cbuild -n $building -l add-host -x -d 'add a line to /etc/hosts of RUN steps'
 complete -c cbuild -n $building -l allow -x -a "network.host security.insecure" -d 'grant what a Buildfile may ask for: network.host, security.insecure'

@@ -12,6 +12,7 @@ static const struct {
 	{ "deep", "RUN <<X\necho 1\nX" },
 	{ "half", "RUN a \\\n # c" },
 	{ "halves", "RUN a \\" },
+	{ "twice", "RUN a\nRUN b \\ \\" },
 	{ "empty", "" },
 	{ "bom", "\xef\xbb\xbfRUN a\n" },
 	{ "reset", "FROM --reset=labels b\n" },
@@ -37,6 +38,8 @@ static const struct grammar_case rows[] = {
 	{ "comments of INCLUDE", "FROM a\n# x\nINCLUDE \\\n# y\n deep\n", "FROM a\n# x\n# y\nRUN <<X\necho 1\nX\n" },
 	{ "an instruction ends with its file", "FROM a\nINCLUDE half\nRUN b\n", "FROM a\nRUN a \n # c\nRUN b\n" },
 	{ "also without a line end", "FROM a\nINCLUDE halves\nRUN b\n", "FROM a\nRUN a \nRUN b\n" },
+	{ "twice", "FROM a\nINCLUDE twice\n",
+		"5:1: a file ends with a line that would go on twice (take the escape characters off its end)" },
 	{ "no new directive", "INCLUDE empty\n# escape=`\nFROM a\nRUN a\\\nb\n", "\n# escape=`\nFROM a\nRUN a\\\nb\n" },
 	{ "byte order mark", "FROM a\nINCLUDE bom\n", "FROM a\nRUN a\n" },
 	{ "reset", "FROM \\\n# why\n --reset=user,workdir,healthcheck --platform=x a AS b\nRUN c\n",
@@ -100,7 +103,7 @@ static void flattens(void **state)
 
 		print_message("# %s\n", rows[i].name);
 		assert_string_equal(got, rows[i].want ? rows[i].want : rows[i].in);
-		if (!strstr(rows[i].in, "--reset"))
+		if (!strstr(rows[i].in, "--reset") && strncmp(got, "5:1:", 4) != 0)
 			same_instrs(rows[i].in, got);
 	}
 }
