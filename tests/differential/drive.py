@@ -235,10 +235,11 @@ def main():
         bad += judge(cases, results, recorded, known, mode == '--update')
         if mode == '--update':
             known.write(every)
-        elif known.unexplained() or (known.unused() and not only):
+        strays = sorted({name for name, _ in known.entries} - {case.name for case in every})
+        if mode != '--update' and (known.unexplained() or strays or (known.unused() and not only)):
             bad += 1
-            print('differences.txt: without a reason: %s; reasons without a difference: %s' % (
-                known.unexplained(), known.unused()))
+            print('differences.txt: without a reason: %s; of no case: %s; reasons without a difference: %s' % (
+                known.unexplained(), strays, known.unused()))
     print('# %d cases, %d findings' % (len(cases), bad))
     sys.exit(1 if bad else 0)
 
