@@ -9,9 +9,9 @@
  *   links, fifos, sockets        security.capability, whose 128 bits have no meaning on these: UID, GID, a mark with
  *                                the type, a device number (user attributes are not allowed there)
  *
- * A device is a socket with such a mark: like a device without driver, it cannot be opened. So is a whiteout (device 0:0)
- * where even root cannot make one: in a directory that is an overlay itself. Without a record the owner
- * is 0:0. In a process with several ids all functions are the system calls that they are named after.
+ * A device is a socket with such a mark: like a device without driver, it cannot be opened. So is a whiteout (device
+ * 0:0) where even root cannot make one: in a directory that is an overlay itself. Without a record the owner is 0:0. In
+ * a process with several ids all functions are the system calls that they are named after.
  *
  * Threads: any.
  */

@@ -36,7 +36,7 @@ const struct cb_opt cb_run_options[] = {
 	{ "env", 'e', CB_OPT_VALUE, OPT_ENV, "KEY[=VALUE]", "set a variable; without a value, from the environment",
 		NULL },
 	{ "isolation", 0, CB_OPT_VALUE, OPT_ISOLATION, "MODE", "how the command is separated from the host",
-		"auto|root+userns|root|ranges|single" },
+		"auto|root+userns|root|ranges|single|shared|chroot" },
 	{ "network", 0, CB_OPT_VALUE, OPT_NETWORK, "MODE", "network of the command", "default|none|host" },
 	{ "root", 0, CB_OPT_VALUE, OPT_ROOT, "DIR", "the store", "dir" },
 	{ "user", 'u', CB_OPT_VALUE, OPT_USER, "USER[:GROUP]", "run as USER", NULL },

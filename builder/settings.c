@@ -203,7 +203,8 @@ static int set_isolation(struct cb_settings *settings, const char *text, struct 
 		return 0;
 	}
 	cb_err_set(err, CB_ERR_USAGE, "--isolation: unknown mode \"%s\"", text);
-	return cb_err_hint(err, CB_ERR_USAGE, "the modes are auto, root+userns, root, ranges and single");
+	return cb_err_hint(
+		err, CB_ERR_USAGE, "the modes are auto, root+userns, root, ranges, single, shared and chroot");
 }
 
 static int add_allow(struct cb_settings *settings, const char *text, struct cb_err **err)

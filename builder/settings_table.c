@@ -32,7 +32,7 @@ const struct cb_opt cb_build_options[] = {
 	{ "hostname", 0, VALUE, SET_HOSTNAME, "NAME", "host name in RUN steps; default: buildkitsandbox", NULL },
 	{ "iidfile", 0, VALUE, SET_IIDFILE, "FILE", "write the image ID to FILE", "file" },
 	ACCESS_OPT_INSECURE,
-	{ "isolation", 0, VALUE, SET_ISOLATION, "MODE", "how RUN steps are separated from the host", "auto|root+userns|root|ranges|single" },
+	{ "isolation", 0, VALUE, SET_ISOLATION, "MODE", "how RUN steps are separated from the host", "auto|root+userns|root|ranges|single|shared|chroot" },
 	{ "jobs", 'j', VALUE, SET_JOBS, "N", "run at most N steps at the same time", NULL },
 	{ "label", 0, VALUE, SET_LABEL, "KEY=VALUE", "add a label to the image", NULL },
 	{ "memory", 'm', VALUE, SET_MEMORY, "SIZE", "memory that a RUN step may use: 512m, 2g", NULL },

@@ -312,7 +312,7 @@ static int put_regular(struct cb_copier *copier, struct cb_copy_target *t, const
 		return r;
 	attr = attr_of(copier, &st);
 	mode = cb_copyfile_create_mode(&attr);
-	if (st.st_nlink > 1)
+	if (st.st_nlink > 1 && !spec->unlink)
 		r = link_or_create(copier, t, name, &st, mode, &dst, err);
 	else
 		r = create_file(t, name, mode, &dst, err);

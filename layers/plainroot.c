@@ -32,7 +32,8 @@ struct cb_plainroot {
 	struct cb_tree *tree;
 	int dirfd;
 	const struct cb_cancel *cancel;
-	struct cb_map *marks; /* path, "" for the root -> struct mark */
+	struct cb_map *marks;   /* path, "" for the root -> struct mark */
+	struct cb_map *targets; /* mount targets that were made here */
 };
 
 /* A directory on the way down. */
@@ -59,6 +60,7 @@ struct cb_plainroot *cb_plainroot_free(struct cb_plainroot *root)
 	if (!root)
 		return NULL;
 	cb_map_free(root->marks);
+	cb_map_free(root->targets);
 	free(root);
 	return NULL;
 }
@@ -75,6 +77,8 @@ static int copy_tree(
 		.sources = &sources,
 		.dest = "/",
 		.upper = dirfd,
+		/* In an overlay, what is written to one name of a file of a lower layer does not show in the others. */
+		.unlink = true,
 		.pool = pool,
 		.cancel = cancel,
 	};
@@ -86,7 +90,7 @@ static int copy_tree(
 }
 
 /* An empty directory or file where nothing is, without a trace in the times of its parent. */
-static int add_target(int dirfd, const char *path, bool dir, struct cb_err **err)
+static int add_target(int dirfd, const char *path, bool dir, struct cb_map *made, struct cb_err **err)
 {
 	cleanup_free char *parent = cb_path_dir(path);
 	cleanup_close int there = cb_path_open_in_root(dirfd, path, O_PATH, 0);
@@ -96,7 +100,7 @@ static int add_target(int dirfd, const char *path, bool dir, struct cb_err **err
 		return 0;
 	cleanup_close int up = cb_path_open_in_root(dirfd, parent, O_RDONLY | O_DIRECTORY, 0);
 	if (up < 0 && errno == ENOENT) {
-		int r = add_target(dirfd, parent, true, err);
+		int r = add_target(dirfd, parent, true, made, err);
 		if (r < 0)
 			return r;
 		up = cb_path_open_in_root(dirfd, parent, O_RDONLY | O_DIRECTORY, 0);
@@ -109,10 +113,11 @@ static int add_target(int dirfd, const char *path, bool dir, struct cb_err **err
 	if ((dir ? mkdirat(up, name, 0755) : file) < 0 && errno != EEXIST)
 		return fail(err, "create mount target", path);
 	const struct timespec times[2] = { st.st_atim, st.st_mtim };
+	cb_map_set(made, path + 1, NULL);
 	return futimens(up, times) < 0 ? fail(err, "set times of", parent) : 0;
 }
 
-static int add_targets(int dirfd, struct cb_err **err)
+static int add_targets(int dirfd, struct cb_map *made, struct cb_err **err)
 {
 	static const struct {
 		const char *path;
@@ -127,7 +132,7 @@ static int add_targets(int dirfd, struct cb_err **err)
 	int r = 0;
 
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(targets); i++)
-		r = add_target(dirfd, targets[i].path, targets[i].dir, err);
+		r = add_target(dirfd, targets[i].path, targets[i].dir, made, err);
 	return r;
 }
 
@@ -136,12 +141,14 @@ int cb_plainroot_new(struct cb_tree *tree, int dirfd, bool targets, struct cb_po
 {
 	int r = cb_tree_layers(tree) ? copy_tree(tree, dirfd, pool, cancel, err) : cb_dest_init_root(NULL, dirfd, err);
 
+	CB_CLEANUP(cb_map_free) struct cb_map *made = cb_map_new(NULL);
+
 	if (r == 0 && targets)
-		r = add_targets(dirfd, err);
+		r = add_targets(dirfd, made, err);
 	if (r < 0)
 		return cb_err_wrap(err, r, "copy the layers");
 	*ret = cb_new0(struct cb_plainroot);
-	**ret = (struct cb_plainroot){ .tree = tree, .dirfd = dirfd, .cancel = cancel };
+	**ret = (struct cb_plainroot){ .tree = tree, .dirfd = dirfd, .cancel = cancel, .targets = CB_TAKE_PTR(made) };
 	return 0;
 }
 
@@ -285,6 +292,9 @@ static int take_entry(struct cb_plainroot *root, struct level *level, const char
 		return fail(err, "stat", path);
 	if (!S_ISDIR(child.st.st_mode)) {
 		if (mark && same_time(mark, &child.st) && same_owner(mark, &child.st) && mark->size == child.st.st_size)
+			return 0;
+		/* A container may have written to it and put it back. */
+		if (S_ISREG(child.st.st_mode) && !child.st.st_size && cb_map_has(root->targets, path))
 			return 0;
 		return move_entry(level, name, path, err);
 	}

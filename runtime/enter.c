@@ -197,10 +197,24 @@ static int enter_userns(enum cb_isolation want, struct cb_err **err)
 	return r;
 }
 
+static void enter_chroot(const struct cb_err *why)
+{
+	entry.entered = true;
+	entry.isolation = CB_ISOLATION_CHROOT;
+	entry.ranges_errnum = why ? why->errnum : 0;
+	snprintf(entry.ranges_reason, sizeof(entry.ranges_reason), "%s", cb_err_msg(why));
+}
+
 int cb_runtime_enter(enum cb_isolation want, struct cb_err **err)
 {
+	cleanup_err struct cb_err *why = NULL;
+
 	if (entry.entered)
 		return 0;
+	if (want == CB_ISOLATION_CHROOT) {
+		enter_chroot(NULL);
+		return 0;
+	}
 	/* Slave: what the host unmounts is not kept busy by us, and what we mount stays here. */
 	if (want != CB_ISOLATION_RANGES && want != CB_ISOLATION_SINGLE && may_mount() && unshare(CLONE_NEWNS) == 0 &&
 		mount(NULL, "/", NULL, MS_REC | MS_SLAVE, NULL) == 0) {
@@ -211,5 +225,11 @@ int cb_runtime_enter(enum cb_isolation want, struct cb_err **err)
 	if (want == CB_ISOLATION_ROOT || want == CB_ISOLATION_ROOT_USERNS)
 		return cb_err_set(
 			err, CB_ERR_UNSUPPORTED, "isolation %s needs root with CAP_SYS_ADMIN", cb_isolation_name(want));
-	return enter_userns(want, err);
+	int r = enter_userns(want, &why);
+	/* A container's root without namespaces still has chroot. */
+	if (r < 0 && geteuid() == 0 && want == CB_ISOLATION_AUTO && r == CB_ERR_UNSUPPORTED) {
+		enter_chroot(why);
+		return 0;
+	}
+	return r < 0 ? cb_err_move(err, CB_TAKE_PTR(why)) : 0;
 }

@@ -4,6 +4,7 @@
 #ifndef CB_RUNTIME_KERNEL_H
 #define CB_RUNTIME_KERNEL_H
 
+#include <errno.h>
 #include <linux/mount.h>
 #include <sched.h>
 #include <stdint.h>
@@ -61,10 +62,17 @@ static inline int cb_sys_pidfd_send_signal(int pidfd, int sig)
 {
 	return (int)syscall(SYS_pidfd_send_signal, pidfd, sig, NULL, 0);
 }
-/** Without a stack of its own: returns twice, as fork. */
+/**
+ * Without a stack of its own: returns twice, as fork. Where a container's filter hides clone3, which it cannot look
+ * into, clone has to do; CLONE_CLEAR_SIGHAND is lost then.
+ */
 static inline pid_t cb_sys_clone3(struct cb_clone_args *args)
 {
-	return (pid_t)syscall(SYS_clone3, args, sizeof(*args));
+	pid_t pid = (pid_t)syscall(SYS_clone3, args, sizeof(*args));
+
+	if (pid >= 0 || errno != ENOSYS)
+		return pid;
+	return (pid_t)syscall(SYS_clone, (args->flags & 0xffffffffU) | args->exit_signal, 0, args->pidfd, 0, 0);
 }
 
 #endif

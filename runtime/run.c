@@ -64,20 +64,43 @@ static void take_report(struct cb_run *run)
 	}
 }
 
+/* What is asked for and cannot be given is refused, never left out. */
+static int check_possible(const struct cb_runtime *runtime, const struct cb_run_spec *spec, struct cb_err **err)
+{
+	const char *what = NULL;
+
+	if (runtime->info.isolation != CB_ISOLATION_CHROOT)
+		return 0;
+	if (spec->network == CB_RUN_NETWORK_NONE)
+		what = "--network=none";
+	else if (spec->insecure)
+		what = "--security=insecure";
+	for (size_t i = 0; i < spec->n_mounts && !what; i++)
+		if (spec->mounts[i].kind != CB_RUN_MOUNT_FILE)
+			what = "mounts other than secrets";
+	if (!what)
+		return 0;
+	int r = cb_err_set(err, CB_ERR_UNSUPPORTED, "isolation chroot cannot give %s", what);
+	return cb_err_hint(err, r, "see what this host or container allows, and how to get more: cbuild doctor");
+}
+
 int cb_runtime_start(
 	struct cb_runtime *runtime, const struct cb_run_spec *spec, struct cb_run **ret, struct cb_err **err)
 {
 	struct cb_spec_message msg = { .n_fds = 0 };
 	cleanup_strv struct cb_strv warnings = { 0 };
 	unsigned int kind = (spec->network == CB_RUN_NETWORK_NONE ? CB_SANDBOX_NETNS : 0) |
-			    (spec->insecure ? CB_SANDBOX_INSECURE : 0) |
-			    (cb_owner_recorded() ? CB_SANDBOX_RECORDED : 0);
+			    (spec->insecure ? CB_SANDBOX_INSECURE : 0) | runtime->kind;
 	struct cb_run *run;
 	int r;
 
-	if (spec->network == CB_RUN_NETWORK_DEFAULT && cb_runtime_join_network(runtime, &warnings))
+	if (spec->network == CB_RUN_NETWORK_DEFAULT && runtime->info.isolation != CB_ISOLATION_CHROOT &&
+		cb_runtime_join_network(runtime, &warnings))
 		kind |= CB_SANDBOX_JOINED;
 	uint64_t started = cb_time_mono();
+	r = check_possible(runtime, spec, err);
+	if (r < 0)
+		return r;
 	r = cb_spec_message_make(runtime, spec, kind & CB_SANDBOX_JOINED, &msg, err);
 	if (r < 0)
 		return r;

@@ -216,6 +216,10 @@ static int own_stub(const struct cb_runtime *rt, const struct plan *plan, struct
 static int make_root(
 	const struct cb_runtime *rt, const struct cb_run_spec *spec, const struct plan *plan, struct cb_err **err)
 {
+	if (rt->info.isolation == CB_ISOLATION_CHROOT) {
+		int fd = fcntl(spec->upper_fd, F_DUPFD_CLOEXEC, 3);
+		return fd < 0 ? cb_err_errno(err, errno, "root of the step") : fd;
+	}
 	if (spec->plain)
 		return cb_overlay_clone(&rt->overlay, spec->upper_fd, spec->insecure ? 0 : MOUNT_ATTR_NODEV, err);
 	cleanup_close int own = -EBADF;

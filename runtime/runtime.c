@@ -24,7 +24,9 @@ static const struct {
 	[CB_ISOLATION_ROOT_USERNS] = { "root+userns", "namespaces; who breaks out is nobody" },
 	[CB_ISOLATION_ROOT] = { "root", "namespaces; who breaks out is root" },
 	[CB_ISOLATION_RANGES] = { "ranges", "namespaces; who breaks out is this user; all owners" },
-	[CB_ISOLATION_SINGLE] = { "single", "namespaces; who breaks out is this user; one owner" },
+	[CB_ISOLATION_SINGLE] = { "single", "namespaces; who breaks out is this user; owners are recorded" },
+	[CB_ISOLATION_SHARED] = { "shared", "namespaces but for processes, which see those of this container" },
+	[CB_ISOLATION_CHROOT] = { "chroot", "another root directory, capabilities and a filter; nothing else" },
 };
 
 const char *cb_isolation_name(enum cb_isolation isolation)
@@ -104,7 +106,7 @@ static int try_sandbox(struct cb_runtime *rt, struct cb_err **err)
 	char text[CB_REPORT_MAX];
 	int r;
 
-	r = ask_for(rt, cb_owner_recorded() ? CB_SANDBOX_RECORDED : CB_SANDBOX_PLAIN, err);
+	r = ask_for(rt, rt->kind, err);
 	if (r >= 0)
 		r = receive(rt, &handle, err);
 	if (r < 0)
@@ -290,14 +292,26 @@ static int probe_bind(struct cb_runtime *rt, struct cb_err **err)
 static int try_rung(struct cb_runtime *rt, enum cb_isolation isolation, enum cb_overlay_api api, struct cb_err **err)
 {
 	bool userns = isolation == CB_ISOLATION_ROOT_USERNS;
+	enum cb_zygote_mode mode = CB_ZYGOTE_OWN;
 	int r;
 
-	r = cb_zygote_start(userns, &rt->zygote, err);
+	rt->kind = cb_owner_recorded() ? CB_SANDBOX_RECORDED : 0;
+	if (userns)
+		mode = CB_ZYGOTE_USERNS;
+	if (isolation == CB_ISOLATION_SHARED) {
+		mode = CB_ZYGOTE_SHARED;
+		rt->kind |= CB_SANDBOX_SHARED;
+	} else if (isolation == CB_ISOLATION_CHROOT) {
+		mode = CB_ZYGOTE_CHROOT;
+		rt->kind |= CB_SANDBOX_CHROOT;
+	}
+	r = cb_zygote_start(mode, &rt->zygote, err);
 	if (r < 0)
 		return r;
 	rt->overlay.userns_fd = userns ? rt->zygote.userns_fd : -1;
 	rt->overlay.root_id = CB_USERNS_ROOT_ID;
-	r = rt->info.storage == CB_STORAGE_COPY ? probe_bind(rt, err) : probe_overlay(rt, api, err);
+	if (isolation != CB_ISOLATION_CHROOT)
+		r = rt->info.storage == CB_STORAGE_COPY ? probe_bind(rt, err) : probe_overlay(rt, api, err);
 	if (r == 0)
 		r = try_sandbox(rt, err);
 	if (r < 0)
@@ -310,7 +324,13 @@ static const char *ruled_out(const struct cb_runtime *rt, enum cb_isolation isol
 {
 	const struct cb_entry *entry = cb_entry_get();
 
-	if (isolation == entry->isolation)
+	if (isolation == CB_ISOLATION_CHROOT && rt->info.storage == CB_STORAGE_OVERLAY)
+		return "nothing can be mounted there, overlay neither";
+	if (isolation == entry->isolation || isolation == CB_ISOLATION_CHROOT)
+		return NULL;
+	if (entry->isolation == CB_ISOLATION_CHROOT)
+		return entry->ranges_reason;
+	if (isolation == CB_ISOLATION_SHARED)
 		return NULL;
 	if (isolation == CB_ISOLATION_ROOT_USERNS && entry->isolation == CB_ISOLATION_ROOT)
 		return rt->overlay.trusted ? NULL : "root of a user namespace cannot map owners of layers once more";
@@ -387,7 +407,18 @@ static void add_warnings(struct cb_runtime *rt)
 		 rt->info.rungs[0].errnum)
 		cb_strv_addf(&rt->info.warnings, "steps run as real root, without a user namespace: %s",
 			rt->info.rungs[0].reason);
-	if (rt->info.storage == CB_STORAGE_COPY)
+	const char *fix =
+		"for more: docker run --security-opt seccomp=unconfined --security-opt systempaths=unconfined, or "
+		"a privileged container";
+	if (rt->info.isolation == CB_ISOLATION_SHARED)
+		cb_strv_addf(&rt->info.warnings, "isolation shared (%s): steps see the processes of this container; %s",
+			rt->overlay_reason ? rt->overlay_reason : "asked for", fix);
+	if (rt->info.isolation == CB_ISOLATION_CHROOT)
+		cb_strv_addf(&rt->info.warnings,
+			"isolation chroot (%s): steps share the processes and the network of this container, and have no "
+			"/proc; %s",
+			*cb_entry_get()->ranges_reason ? cb_entry_get()->ranges_reason : "asked for", fix);
+	else if (rt->info.storage == CB_STORAGE_COPY)
 		cb_strv_addf(&rt->info.warnings,
 			"overlay cannot be used here (%s): the files below a step are copied for it; a store on ext4, xfs or "
 			"btrfs (in a container: on a volume) is faster",

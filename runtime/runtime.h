@@ -36,9 +36,11 @@ enum cb_isolation {
 	CB_ISOLATION_ROOT_USERNS, /* real root outside, a user namespace inside; owners on disk unaffected (idmap) */
 	CB_ISOLATION_ROOT,        /* real root, or root of the user namespace that we were started in */
 	CB_ISOLATION_RANGES,      /* ordinary user with the id ranges of /etc/subuid and /etc/subgid */
-	CB_ISOLATION_SINGLE,      /* ordinary user with one id: everything belongs to root inside */
+	CB_ISOLATION_SINGLE,      /* ordinary user with one id: owners are recorded */
+	CB_ISOLATION_SHARED,      /* as one of those, but without a pid namespace: /proc is the one there is */
+	CB_ISOLATION_CHROOT,      /* root of a container that allows no namespaces and no mounts */
 };
-#define CB_ISOLATION_LAST CB_ISOLATION_SINGLE
+#define CB_ISOLATION_LAST CB_ISOLATION_CHROOT
 
 /** "root+userns", "root", "ranges", "single", "auto". */
 const char *cb_isolation_name(enum cb_isolation isolation);

@@ -16,7 +16,8 @@ static void start(struct cb_runtime *rt)
 {
 	cleanup_err struct cb_err *why = NULL;
 
-	if (rt->network_state != CB_NETWORK_UNTRIED)
+	/* With chroot nobody could join it. */
+	if (rt->network_state != CB_NETWORK_UNTRIED || rt->info.isolation == CB_ISOLATION_CHROOT)
 		return;
 	if (cb_network_start(rt->zygote.userns_fd, &rt->network, &why) < 0) {
 		refuse(rt, why);
@@ -24,7 +25,7 @@ static void start(struct cb_runtime *rt)
 	}
 	rt->network_state = CB_NETWORK_STARTED;
 	/* Containers do not wait for the connection, only their commands do. */
-	cb_runtime_prepare_next(rt, CB_SANDBOX_JOINED);
+	cb_runtime_prepare_next(rt, rt->kind | CB_SANDBOX_JOINED);
 }
 
 void cb_runtime_prepare_network(struct cb_runtime *runtime)

@@ -19,6 +19,7 @@ enum cb_network_state { CB_NETWORK_UNTRIED, CB_NETWORK_STARTED, CB_NETWORK_CONNE
 struct cb_runtime {
 	struct cb_runtime_info info;
 	struct cb_overlay_env overlay;
+	unsigned int kind;    /* of all sandboxes */
 	char *overlay_reason; /* why not, with CB_STORAGE_COPY */
 	int stub;             /* the lowest layer of every root */
 	int stub_empty;       /* the lowest layer of other chains */

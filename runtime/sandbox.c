@@ -85,7 +85,7 @@ static void join(const struct cb_sandbox *sb, const struct cb_sandbox_setup *set
 	for (size_t i = 0; i < setup->n_groups; i++)
 		if (write(setup->groups[i], "0", 1) != 1 && setup->groups_required)
 			cb_sandbox_fail(sb, errno, "join the control group of the step");
-	if (unshare(CLONE_NEWCGROUP) < 0)
+	if (!(setup->kind & CB_SANDBOX_CHROOT) && unshare(CLONE_NEWCGROUP) < 0)
 		cb_sandbox_fail(sb, errno, "make a control group namespace");
 	if (setup->kind & CB_SANDBOX_JOINED && setns(setup->netns, CLONE_NEWNET) < 0)
 		cb_sandbox_fail(sb, errno, "join the network of the build");
@@ -174,7 +174,7 @@ static void receive(const struct cb_sandbox *sb, struct cb_sandbox_spec *spec)
 void cb_sandbox_main(int sock, int recorder, const struct cb_sandbox_setup *setup)
 {
 	const unsigned int kind = setup->kind;
-	struct cb_sandbox sb = { .sock = sock, .recorder = recorder, .kind = kind };
+	struct cb_sandbox sb = { .sock = sock, .recorder = recorder, .kind = kind, .root = CB_STAGE_ROOT };
 	struct cb_sandbox_spec spec = { .root_fd = -1 };
 	sigset_t none;
 
@@ -192,12 +192,21 @@ void cb_sandbox_main(int sock, int recorder, const struct cb_sandbox_setup *setu
 		cb_sandbox_fail(&sb, errno, "make a session keyring");
 	if (kind & CB_SANDBOX_NETNS)
 		raise_loopback(&sb);
-	cb_sandbox_stage(&sb);
+	/* Without a pid namespace nothing else makes sure that all ends with the zygote. */
+	if (kind & (CB_SANDBOX_SHARED | CB_SANDBOX_CHROOT))
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (kind & CB_SANDBOX_CHROOT)
+		cb_sandbox_stage_chroot(&sb);
+	else
+		cb_sandbox_stage(&sb);
 	if (cb_caps_bound(kind & CB_SANDBOX_INSECURE ? cb_caps_all() : CB_CAPS_DEFAULT) < 0)
 		cb_sandbox_fail(&sb, errno, "drop capabilities");
 	cb_sandbox_report(&sb, CB_REPORT_READY, 0, "%s", "");
 
 	receive(&sb, &spec);
-	cb_sandbox_assemble(&sb, &spec);
+	if (kind & CB_SANDBOX_CHROOT)
+		cb_sandbox_assemble_chroot(&sb, &spec);
+	else
+		cb_sandbox_assemble(&sb, &spec);
 	cb_sandbox_exec(&sb, &spec);
 }

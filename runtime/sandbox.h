@@ -49,6 +49,7 @@ struct cb_sandbox {
 	int recorder; /* to recorder.h, with CB_SANDBOX_RECORDED; or -1 */
 	unsigned int kind;
 	bool mounted_files;
+	const char *root; /* the path of the root that is being put together */
 };
 
 /** Statuses of a command that could not be executed, as shells use them. */
@@ -102,6 +103,11 @@ struct cb_sandbox_spec {
 	size_t n_ulimits;
 };
 
+/** The target of @mount below @root, made when it is missing: an O_PATH descriptor, or -1 when it can be left out. */
+int cb_sandbox_target(const struct cb_sandbox *sb, int root, const struct cb_sandbox_mount *mount, bool dir);
+/** As cb_sandbox_stage and cb_sandbox_assemble, without mounts: root_fd is a plain directory. Forks, see keeper.h. */
+void cb_sandbox_stage_chroot(const struct cb_sandbox *sb);
+void cb_sandbox_assemble_chroot(struct cb_sandbox *sb, const struct cb_sandbox_spec *spec);
 /** Puts the root together and makes it "/". */
 void cb_sandbox_assemble(struct cb_sandbox *sb, const struct cb_sandbox_spec *spec);
 /** Ids, limits, capabilities, filter, exec. */

@@ -19,6 +19,7 @@
 #include "runtime/kernel.h"
 #include "runtime/recorder.h"
 #include "runtime/sandbox.h"
+#include "runtime/zygote.h"
 
 #define DEFAULT_PATH "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -103,10 +104,18 @@ static void set_groups(const struct cb_sandbox *sb, const struct cb_sandbox_spec
 		cb_sandbox_fail(sb, errno, "set groups (an id above what this user may use?)");
 }
 
+/* A filter takes CAP_SYS_ADMIN, which a container's root does not have, or the promise to gain nothing by exec. */
+static int load_filter(const struct cb_sandbox *sb)
+{
+	if (sb->kind & CB_SANDBOX_CHROOT)
+		(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	return cb_seccomp_load();
+}
+
 /* With one id all stay who they are, and the recorder knows who they should be. Capabilities stay as well. */
 static void drop_recorded(const struct cb_sandbox *sb, const struct cb_sandbox_spec *spec)
 {
-	if (!spec->insecure && cb_seccomp_load() < 0)
+	if (!spec->insecure && load_filter(sb) < 0)
 		cb_sandbox_fail(sb, errno, "load the seccomp filter");
 	if (cb_recorder_attach(sb->recorder, spec->uid, spec->gid, spec->groups, spec->n_groups) < 0)
 		cb_sandbox_fail(sb, errno, "start the recorder of owners");
@@ -132,7 +141,7 @@ static void drop_privileges(const struct cb_sandbox *sb, const struct cb_sandbox
 	/* The change of user has emptied the effective set, but loading the filter takes CAP_SYS_ADMIN. */
 	if (cb_caps_set(cb_caps_all()) < 0)
 		cb_sandbox_fail(sb, errno, "keep capabilities");
-	if (!spec->insecure && cb_seccomp_load() < 0)
+	if (!spec->insecure && load_filter(sb) < 0)
 		cb_sandbox_fail(sb, errno, "load the seccomp filter");
 	if (cb_caps_set(spec->uid == 0 ? caps : 0) < 0)
 		cb_sandbox_fail(sb, errno, "set capabilities");

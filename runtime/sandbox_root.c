@@ -12,8 +12,10 @@
 #include "base/fd.h"
 #include "base/owner.h"
 #include "base/path.h"
+#include "runtime/keeper.h"
 #include "runtime/kernel.h"
 #include "runtime/sandbox.h"
+#include "runtime/zygote.h"
 
 /* Links of an image that lead on to links, one behind the other. */
 #define LINK_DEPTH_MAX 20
@@ -22,14 +24,14 @@
 static void report_created(const struct cb_sandbox *sb, int dir, const char *name)
 {
 	char link[32], path[PATH_MAX];
-	const size_t root = strlen(CB_STAGE_ROOT);
+	const size_t root = strlen(sb->root);
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
 	ssize_t n = readlink(link, path, sizeof(path) - 1);
 	if (n < (ssize_t)root)
 		return;
 	path[n] = '\0';
-	if (strncmp(path, CB_STAGE_ROOT, root) == 0)
+	if (strncmp(path, sb->root, root) == 0)
 		cb_sandbox_report(sb, CB_REPORT_CREATED, 0, "%s/%s", path + root, name);
 }
 
@@ -40,7 +42,7 @@ static int create_behind_link(
 	const struct cb_sandbox *sb, int root, int dir, const char *name, bool want_dir, unsigned int depth)
 {
 	char link[32], from[PATH_MAX], to[PATH_MAX];
-	const size_t skip = strlen(CB_STAGE_ROOT);
+	const size_t skip = strlen(sb->root);
 	ssize_t n = readlinkat(dir, name, to, sizeof(to) - 1), m;
 
 	snprintf(link, sizeof(link), "/proc/self/fd/%d", dir);
@@ -106,14 +108,14 @@ static int create_target(const struct cb_sandbox *sb, int root, const char *path
 }
 
 /* -1: what is generated for every run has no place below a read-only mount, and is left out there. */
-static int target_open(const struct cb_sandbox *sb, int root, const struct cb_sandbox_mount *m, bool dir)
+int cb_sandbox_target(const struct cb_sandbox *sb, int root, const struct cb_sandbox_mount *mount, bool dir)
 {
-	int fd = cb_path_open_in_root(root, m->target, O_PATH, 0);
+	int fd = cb_path_open_in_root(root, mount->target, O_PATH, 0);
 
 	if (fd < 0 && errno == ENOENT)
-		fd = create_target(sb, root, m->target, dir, 0);
-	if (fd < 0 && !(m->generated && errno == EROFS))
-		cb_sandbox_fail(sb, errno, "open mount target %s", m->target);
+		fd = create_target(sb, root, mount->target, dir, 0);
+	if (fd < 0 && !(mount->generated && errno == EROFS))
+		cb_sandbox_fail(sb, errno, "open mount target %s", mount->target);
 	return fd;
 }
 
@@ -231,7 +233,7 @@ static void add_mount(struct cb_sandbox *sb, int root, const struct cb_sandbox_m
 	}
 	if (source < 0 || fstat(source, &st) < 0)
 		cb_sandbox_fail(sb, errno, "make mount %s", m->target);
-	cleanup_close int target = target_open(sb, root, m, S_ISDIR(st.st_mode));
+	cleanup_close int target = cb_sandbox_target(sb, root, m, S_ISDIR(st.st_mode));
 	if (target < 0)
 		return;
 	if (cb_sys_move_mount(source, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
@@ -276,5 +278,8 @@ void cb_sandbox_assemble(struct cb_sandbox *sb, const struct cb_sandbox_spec *sp
 		add_mount(sb, root, &spec->mounts[i], i);
 	if (sethostname(spec->hostname, strlen(spec->hostname)) < 0)
 		cb_sandbox_fail(sb, errno, "set hostname %s", spec->hostname);
+	int proc = sb->kind & CB_SANDBOX_SHARED ? open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
 	pivot(sb);
+	if (sb->kind & CB_SANDBOX_SHARED)
+		cb_keeper_split(sb, proc, NULL, NULL);
 }

@@ -193,7 +193,8 @@ void cb_sandbox_stage(const struct cb_sandbox *sb)
 {
 	bool insecure = sb->kind & CB_SANDBOX_INSECURE;
 
-	if (try_mount("proc", NULL, 0, ATTR_SYSTEM, CB_STAGE_PROC) < 0)
+	if (sb->kind & CB_SANDBOX_SHARED ? bind_over("/proc", CB_STAGE_PROC, ATTR_SYSTEM) < 0
+					 : try_mount("proc", NULL, 0, ATTR_SYSTEM, CB_STAGE_PROC) < 0)
 		cb_sandbox_fail(sb, errno, "mount /proc");
 	stage_sys(sb, insecure ? 0 : MOUNT_ATTR_RDONLY);
 	if (!insecure)

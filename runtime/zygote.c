@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "runtime/cgroup.h"
 #include "runtime/channel.h"
+#include "runtime/keeper.h"
 #include "runtime/kernel.h"
 #include "runtime/recorder.h"
 #include "runtime/sandbox.h"
@@ -41,8 +42,11 @@ struct child {
 
 struct zygote_state {
 	int sock, signals;
+	enum cb_zygote_mode mode;
 	struct child *children;
 	size_t n, cap;
+	pid_t *helpers; /* recorders */
+	size_t n_helpers, cap_helpers;
 };
 
 static void reply_error(int sock, int errnum, const char *what)
@@ -55,9 +59,10 @@ static void reply_error(int sock, int errnum, const char *what)
 
 static pid_t clone_sandbox(unsigned int kind, int *pidfd)
 {
+	uint64_t namespaces = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | (kind & CB_SANDBOX_NETNS ? CLONE_NEWNET : 0) |
+			      (kind & CB_SANDBOX_SHARED ? 0 : CLONE_NEWPID);
 	struct cb_clone_args args = {
-		.flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND | CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUTS | CLONE_NEWIPC |
-			 (kind & CB_SANDBOX_NETNS ? CLONE_NEWNET : 0),
+		.flags = CLONE_PIDFD | CLONE_CLEAR_SIGHAND | (kind & CB_SANDBOX_CHROOT ? 0 : namespaces),
 		.pidfd = (uint64_t)(uintptr_t)pidfd,
 		.exit_signal = SIGCHLD,
 	};
@@ -65,7 +70,7 @@ static pid_t clone_sandbox(unsigned int kind, int *pidfd)
 }
 
 /* The sandbox's end of the channel. The recorder itself ends with the other end, or with those who ask it. */
-static int start_recorder(int *ret)
+static int start_recorder(struct zygote_state *z, int *ret)
 {
 	int pair[2];
 
@@ -81,6 +86,8 @@ static int start_recorder(int *ret)
 		cb_closep(&pair[1]);
 		return -1;
 	}
+	CB_GROW(z->helpers, z->cap_helpers, z->n_helpers + 1);
+	z->helpers[z->n_helpers++] = pid;
 	*ret = pair[1];
 	return 0;
 }
@@ -97,7 +104,7 @@ static void prepare(struct zygote_state *z, const struct cb_sandbox_setup *setup
 		cb_closep(&pair[1]);
 		return;
 	}
-	if (kind & CB_SANDBOX_RECORDED && start_recorder(&recorder) < 0) {
+	if (kind & CB_SANDBOX_RECORDED && start_recorder(z, &recorder) < 0) {
 		reply_error(z->sock, errno, "start the recorder of owners");
 		cb_closep(&pair[0]);
 		cb_closep(&pair[1]);
@@ -130,6 +137,35 @@ static uint64_t timeval_ns(struct timeval tv)
 	return (uint64_t)tv.tv_sec * 1000000000U + (uint64_t)tv.tv_usec * 1000U;
 }
 
+static bool is_ours(void *arg, pid_t pid)
+{
+	const struct zygote_state *z = arg;
+
+	for (size_t i = 0; i < z->n; i++)
+		if (z->children[i].pid == pid)
+			return true;
+	for (size_t i = 0; i < z->n_helpers; i++)
+		if (z->helpers[i] == pid)
+			return true;
+	return false;
+}
+
+static void forget_helper(struct zygote_state *z, pid_t pid)
+{
+	for (size_t i = 0; i < z->n_helpers; i++)
+		if (z->helpers[i] == pid)
+			z->helpers[i] = z->helpers[--z->n_helpers];
+}
+
+/* Without pid namespaces, what a killed keeper has left behind has become ours. */
+static void end_orphans(struct zygote_state *z)
+{
+	cleanup_close int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (proc >= 0)
+		cb_keeper_end_strangers(proc, is_ours, z);
+}
+
 static void reap(struct zygote_state *z)
 {
 	struct signalfd_siginfo info;
@@ -139,6 +175,7 @@ static void reap(struct zygote_state *z)
 
 	(void)!read(z->signals, &info, sizeof(info));
 	while ((pid = wait4(-1, &status, WNOHANG, &usage)) > 0) {
+		forget_helper(z, pid);
 		for (size_t i = 0; i < z->n; i++) {
 			if (z->children[i].pid != pid)
 				continue;
@@ -148,6 +185,8 @@ static void reap(struct zygote_state *z)
 				.system_ns = timeval_ns(usage.ru_stime),
 				.max_rss = (uint64_t)usage.ru_maxrss * 1024U,
 			};
+			if (z->mode == CB_ZYGOTE_SHARED || z->mode == CB_ZYGOTE_CHROOT)
+				end_orphans(z);
 			/* EPIPE: nobody waits for a sandbox that was never used. */
 			(void)cb_fd_write_all(z->children[i].status, &e, sizeof(e));
 			close(z->children[i].status);
@@ -227,15 +266,15 @@ static int become_root(int sock)
 	return sys;
 }
 
-static CB_NORETURN void zygote_main(int sock, bool userns, bool death_signal)
+static CB_NORETURN void zygote_main(int sock, enum cb_zygote_mode mode, bool death_signal)
 {
-	struct zygote_state z = { .sock = 3 };
+	struct zygote_state z = { .sock = 3, .mode = mode };
 	const char *what = NULL;
 	sigset_t mask;
 	int sys = -1;
 
 	(void)prctl(PR_SET_NAME, "cbuild-zygote");
-	if (userns)
+	if (mode == CB_ZYGOTE_USERNS)
 		sys = become_root(sock);
 	/* After the change of ids, which would forget it. A signal is sent when the *thread* ends that forked. */
 	if (death_signal)
@@ -254,7 +293,9 @@ static CB_NORETURN void zygote_main(int sock, bool userns, bool death_signal)
 	sigaddset(&mask, SIGCHLD);
 	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
 	z.signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (cb_zygote_mounts(sys, &what) < 0) {
+	if (mode == CB_ZYGOTE_SHARED || mode == CB_ZYGOTE_CHROOT)
+		(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+	if (mode != CB_ZYGOTE_CHROOT && cb_zygote_mounts(sys, mode == CB_ZYGOTE_SHARED, &what) < 0) {
 		reply_error(z.sock, errno, what);
 		_exit(1);
 	}
@@ -312,8 +353,15 @@ static int read_reply(int sock, struct reply *reply, int *fds, size_t *n_fds, st
 	return 0;
 }
 
-int cb_zygote_start(bool userns, struct cb_zygote *ret, struct cb_err **err)
+int cb_zygote_start(enum cb_zygote_mode mode, struct cb_zygote *ret, struct cb_err **err)
 {
+	static const uint64_t namespaces[] = {
+		[CB_ZYGOTE_OWN] = CLONE_NEWNS | CLONE_NEWPID,
+		[CB_ZYGOTE_USERNS] = CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWUSER,
+		[CB_ZYGOTE_SHARED] = CLONE_NEWNS,
+		[CB_ZYGOTE_CHROOT] = 0,
+	};
+	bool userns = mode == CB_ZYGOTE_USERNS;
 	struct cb_zygote zygote = { .sock = -EBADF, .userns_fd = -EBADF };
 	struct reply hello;
 	int pair[2], r = 0;
@@ -321,14 +369,14 @@ int cb_zygote_start(bool userns, struct cb_zygote *ret, struct cb_err **err)
 	if (cb_channel_pair(pair) < 0)
 		return cb_err_errno(err, errno, "make channel");
 	struct cb_clone_args args = {
-		.flags = CLONE_CLEAR_SIGHAND | CLONE_NEWNS | CLONE_NEWPID | (userns ? CLONE_NEWUSER : 0),
+		.flags = CLONE_CLEAR_SIGHAND | namespaces[mode],
 		.exit_signal = SIGCHLD,
 	};
 	bool death_signal = gettid() == getpid();
 	zygote.pid = cb_sys_clone3(&args);
 	if (zygote.pid == 0) {
 		close(pair[0]);
-		zygote_main(pair[1], userns, death_signal);
+		zygote_main(pair[1], mode, death_signal);
 	}
 	close(pair[1]);
 	zygote.sock = pair[0];

@@ -18,6 +18,8 @@ enum cb_sandbox_kind {
 	CB_SANDBOX_INSECURE = 2, /* nothing masked or read-only */
 	CB_SANDBOX_RECORDED = 4, /* owners are recorded: a recorder stands by */
 	CB_SANDBOX_JOINED = 8,   /* in the network namespace of its setup */
+	CB_SANDBOX_SHARED = 16,  /* no pid namespace, the /proc there is: keeper.h */
+	CB_SANDBOX_CHROOT = 32,  /* no namespaces at all */
 };
 
 struct cb_zygote {
@@ -45,11 +47,19 @@ struct cb_sandbox_exit {
 #define CB_USERNS_ROOT_ID 0x80000000U
 #define CB_USERNS_N_IDS 0x7ffe0000U
 
+/** What a zygote makes for itself, and so for its sandboxes. */
+enum cb_zygote_mode {
+	CB_ZYGOTE_OWN,    /* mount and pid namespaces */
+	CB_ZYGOTE_USERNS, /* and a user namespace, which needs real root */
+	CB_ZYGOTE_SHARED, /* a mount namespace: no new /proc can be mounted */
+	CB_ZYGOTE_CHROOT, /* none */
+};
+
 /**
- * Forks it, in a user namespace of its own with @userns (needs real root). The calling process must have one thread.
+ * Forks it. The calling process must have one thread.
  * *ret is to be ended with cb_zygote_stop.
  */
-int cb_zygote_start(bool userns, struct cb_zygote *ret, struct cb_err **err);
+int cb_zygote_start(enum cb_zygote_mode mode, struct cb_zygote *ret, struct cb_err **err);
 /** Kills it and all its sandboxes, and reaps. Idempotent. */
 void cb_zygote_stop(struct cb_zygote *zygote);
 

@@ -112,7 +112,7 @@ static int enter_root(int root)
 	return 0;
 }
 
-int cb_zygote_mounts(int given_sys, const char **what)
+int cb_zygote_mounts(int given_sys, bool old_proc, const char **what)
 {
 	*what = "make mounts private";
 	if (mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
@@ -127,7 +127,8 @@ int cb_zygote_mounts(int given_sys, const char **what)
 			return -1;
 
 	*what = "mount proc";
-	cleanup_close int proc = new_mount("proc", NULL, NULL, 0);
+	cleanup_close int proc = old_proc ? cb_sys_open_tree(AT_FDCWD, "/proc", OPEN_TREE_CLONE | AT_RECURSIVE)
+					  : new_mount("proc", NULL, NULL, 0);
 	if (proc < 0 || cb_sys_move_mount(proc, "", root, "proc", MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		return -1;
 	*what = "make devices";

@@ -4,6 +4,8 @@
 #ifndef CB_RUNTIME_ZYGOTE_MOUNTS_H
 #define CB_RUNTIME_ZYGOTE_MOUNTS_H
 
+#include <stdbool.h>
+
 #include <stddef.h>
 
 /** Device nodes of every container. */
@@ -18,6 +20,6 @@ extern const size_t cb_n_devices;
  * Replaces the mount namespace's tree by /proc, /sys (where sysfs cannot be mounted anew), /dev/<the nodes> and the
  * empty stage /s. @given_sys is a detached /sys or -1. Returns 0, or -1 with errno and *what set to what failed.
  */
-int cb_zygote_mounts(int given_sys, const char **what);
+int cb_zygote_mounts(int given_sys, bool old_proc, const char **what);
 
 #endif

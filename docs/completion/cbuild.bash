@@ -101,7 +101,7 @@ _cbuild()
 		return
 		;;
 	--isolation)
-		COMPREPLY=($(compgen -W "auto root+userns root ranges single" -- "$cur"))
+		COMPREPLY=($(compgen -W "auto root+userns root ranges single shared chroot" -- "$cur"))
 		return
 		;;
 	--digest-file | --metadata-file)

@@ -24,6 +24,7 @@ export SOURCE_DATE_EPOCH=1700000000
 # The same file system in a namespace of its own: an overlay on a directory of ours.
 mkdir "$work"/{lower,upper,work,merged}
 on_overlay() {
+	# shellcheck disable=SC2016 # for the shell inside
 	unshare -Urm sh -ec 'mount -t overlay store -o "lowerdir=$0/lower,upperdir=$0/upper,workdir=$0/work,userxattr" "$0/merged"
 		CBUILD_ROOT=$0/merged/store exec "$@"' "$work" "$@"
 }
@@ -36,6 +37,7 @@ is "the same image" "$(tar -xOf "$work/copy.tar" index.json | jq -r '.manifests[
 has "the file whose time was set back" "$(oci_file "$work/copy.tar" touched)" U
 
 say "what was copied is gone"
+# shellcheck disable=SC2016
 status 0 on_overlay sh -c 'ls "$CBUILD_ROOT/tmp"'
 is "nothing is left" "$out" ""
 cb doctor --format json
