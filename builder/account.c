@@ -10,6 +10,8 @@
 #include "base/timefmt.h"
 #include "builder/explain.h"
 #include "builder/inputs.h"
+#include "builder/redact.h"
+#include "builder/remotes.h"
 #include "builder/report.h"
 #include "layers/journal.h"
 #include "layers/record.h"
@@ -51,6 +53,8 @@ static json_t *gather_step(const struct cb_build *build, const struct cb_vertex 
 	json_object_set_new(step, "status", json_string(status));
 	if (vertex->no_cache)
 		json_object_set_new(step, "no_cache", json_true());
+	if (note && note->from)
+		json_object_set_new(step, "from", json_string(note->from));
 	if (!note || note->how == CB_STEP_CACHED)
 		return step;
 	if (note->record)
@@ -79,8 +83,9 @@ static void tell(struct cb_build *build, json_t *account)
 {
 	cleanup_err struct cb_err *err = NULL;
 	cleanup_buf struct cb_buf out = { 0 }, clean = { 0 };
+	cleanup_free char *hidden = NULL;
 
-	if (cb_account_complete(build->store, account, &err) < 0) {
+	if (cb_account_complete(build->store, build->remotes, account, &err) < 0) {
 		cb_report_text(&out, "cbuild: explain: ", cb_err_msg(err));
 	} else if (build->settings->explain == CB_EXPLAIN_JSON) {
 		cleanup_free char *text = cb_json_dump(account, false);
@@ -90,7 +95,11 @@ static void tell(struct cb_build *build, json_t *account)
 		cb_account_text(account, &clean);
 		cb_progress_sanitise(&out, clean.data, clean.len);
 	}
-	(void)!cb_fd_write_all(STDERR_FILENO, out.data, out.len);
+	hidden = cb_redact(build->shown_needles, cb_buf_str(&out));
+	if (hidden)
+		(void)!cb_fd_write_all(STDERR_FILENO, hidden, strlen(hidden));
+	else
+		(void)!cb_fd_write_all(STDERR_FILENO, out.data, out.len);
 }
 
 void cb_account_end(struct cb_build *build, bool ok)
@@ -131,7 +140,7 @@ static int read_inputs(
 	return r < 0 ? r : cb_json_parse(text, strlen(text), ret, err);
 }
 
-static int complete_step(struct cb_store *store, json_t *step, struct cb_err **err)
+static int complete_step(struct cb_store *store, struct cb_remotes *remotes, json_t *step, struct cb_err **err)
 {
 	cleanup_differences struct cb_differences d = { 0 };
 	cleanup_json json_t *inputs = NULL;
@@ -145,6 +154,8 @@ static int complete_step(struct cb_store *store, json_t *step, struct cb_err **e
 	if (r != 0)
 		return r < 0 ? r : 0;
 	r = cb_explain_stored(store, inputs, &files, json_integer_value(json_object_get(step, "record")), &d, err);
+	if (r == 0 && !d.earlier)
+		r = cb_remotes_explain(remotes, inputs, &files, &d, err);
 	if (r < 0)
 		return r;
 	json_object_del(step, "inputs");
@@ -160,13 +171,13 @@ static int complete_step(struct cb_store *store, json_t *step, struct cb_err **e
 	return 0;
 }
 
-int cb_account_complete(struct cb_store *store, json_t *account, struct cb_err **err)
+int cb_account_complete(struct cb_store *store, struct cb_remotes *remotes, json_t *account, struct cb_err **err)
 {
 	json_t *steps = json_object_get(account, "steps");
 	int r = 0;
 
 	for (size_t i = 0; i < json_array_size(steps) && r == 0; i++)
-		r = complete_step(store, json_array_get(steps, i), err);
+		r = complete_step(store, remotes, json_array_get(steps, i), err);
 	return r;
 }
 

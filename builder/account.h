@@ -16,8 +16,8 @@
 /** Writes the account of @build into the journal, and tells it on standard error when --explain was given. */
 void cb_account_end(struct cb_build *build, bool ok);
 
-/** Makes an account of the journal one that is told in full. */
-int cb_account_complete(struct cb_store *store, json_t *account, struct cb_err **err);
+/** Makes an account of the journal one that is told in full; @remotes (may be NULL) may know what @store does not. */
+int cb_account_complete(struct cb_store *store, struct cb_remotes *remotes, json_t *account, struct cb_err **err);
 /** The full account for people. */
 void cb_account_text(const json_t *account, struct cb_buf *out);
 

@@ -63,7 +63,7 @@ static bool open_sibling(
 		cb_json_parse(record->facts, strlen(record->facts), &ret->facts, NULL) < 0)
 		return false;
 	return cb_json_get_strv(ret->facts, "chain", &layers, NULL) == 0 &&
-	       cb_chain_read(build->plan->chains, &layers, &ret->chain) == 0 && ret->chain &&
+	       cb_chain_read(build->plan->chains, &layers, NULL, NULL, &ret->chain) == 0 && ret->chain &&
 	       ret->chain->below == below && !strcmp(ret->chain->snapshot, record->snapshot) &&
 	       cb_snapfds_get(build->snapfds, ret->chain, &ret->fd, NULL) == 0;
 }
@@ -106,7 +106,7 @@ int cb_adopt_find(struct cb_build *build, const struct cb_vertex *vertex, const 
 
 	n = cb_record_siblings(build->store, parent, cb_vertex_kind_name(vertex->kind), records, SIBLINGS_MAX, err);
 	for (int i = 0; i < n; i++) {
-		struct sibling s;
+		struct sibling s = { 0 };
 
 		if (r == 0 && open_sibling(build, &records[i], below, &s)) {
 			r = same(build, &s, &fresh, err);
@@ -116,8 +116,8 @@ int cb_adopt_find(struct cb_build *build, const struct cb_vertex *vertex, const 
 				entry->ended = json_integer_value(json_object_get(s.facts, "ended"));
 				*ret_snapshot = cb_xstrdup(records[i].snapshot);
 			}
-			json_decref(s.facts);
 		}
+		json_decref(s.facts);
 		cb_record_done(&records[i]);
 	}
 	return n < 0 ? n : r;

@@ -5,6 +5,7 @@
 
 #include "base/log.h"
 #include "base/timefmt.h"
+#include "builder/cached.h"
 #include "builder/check_source.h"
 #include "builder/include.h"
 #include "builder/report.h"
@@ -261,9 +262,18 @@ const struct cb_chain *cb_build_chain(const struct cb_build *build)
 	return target ? ((const struct cb_step_result *)target->result)->chain : NULL;
 }
 
+static int fetch_cached(void *arg, struct cb_err **err)
+{
+	struct cb_build *build = arg;
+
+	return cb_cached_fetch(build, cb_build_chain(build), err);
+}
+
 /* Output of files reads the base images too, which a cached build does not. */
 static int unpack_target(struct cb_build *build, struct cb_err **err)
 {
+	void *arg = build;
+
 	for (const struct cb_chain *at = cb_build_chain(build); at; at = at->below) {
 		struct cb_vertex *image = at->base ? at->base->vertex : NULL;
 		int r;
@@ -274,7 +284,7 @@ static int unpack_target(struct cb_build *build, struct cb_err **err)
 		if (r < 0)
 			return r;
 	}
-	return 0;
+	return cb_scheduler_call(&build->scheduler, CB_LANE_NET, fetch_cached, &arg, 1, err);
 }
 
 static void sync_main(void *arg)

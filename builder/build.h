@@ -23,7 +23,9 @@
 #include "parser/check.h"
 #include "runtime/runtime.h"
 
+struct cb_cached_set;
 struct cb_commits;
+struct cb_remotes;
 struct cb_includes;
 
 /** Times of the files in layers that the build makes. */
@@ -49,6 +51,8 @@ struct cb_build {
 	struct cb_snapfds *snapfds;
 	struct cb_gc_policy policy; /* of the store */
 	struct cb_commits *commits;
+	struct cb_cached_set *cached; /* layers of remote caches */
+	struct cb_remotes *remotes;   /* or NULL */
 	struct cb_scheduler scheduler;
 	struct cb_progress *progress;
 	struct cb_needles *shown_needles, *kept_needles; /* of secrets: must not be shown, must not be in an image */

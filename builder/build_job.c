@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/timefmt.h"
+#include "builder/cached.h"
 
 struct timespec cb_build_time(const struct cb_build *build)
 {
@@ -43,7 +44,10 @@ int cb_build_fds(struct cb_build *build, const struct cb_chain *chain, int **ret
 	cleanup_free const struct cb_chain **list = cb_chain_list(chain);
 	size_t n = cb_chain_depth(chain);
 	cleanup_free int *fds = cb_xcalloc(n + 1, sizeof(*fds));
+	int code = cb_cached_fetch(build, chain, err);
 
+	if (code < 0)
+		return code;
 	for (size_t i = 0; i < n; i++) {
 		int r = cb_snapfds_get(build->snapfds, list[i], &fds[i], err);
 

@@ -12,9 +12,11 @@
 #include "base/fd.h"
 #include "base/num.h"
 #include "base/timefmt.h"
+#include "builder/cached.h"
 #include "builder/commit.h"
 #include "builder/include.h"
 #include "builder/policy.h"
+#include "builder/remotes.h"
 #include "builder/secret.h"
 
 /* RUN steps at once when --jobs does not say: they wait more than they compute. */
@@ -77,7 +79,7 @@ static int open_registry(struct cb_build *build, struct cb_err **err)
 		r = cb_registry_new(&options, &build->registry, err);
 	if (r == 0)
 		build->puller = cb_puller_new(build->registry, build->store);
-	return r;
+	return r < 0 ? r : cb_remotes_new(build, &build->remotes, err);
 }
 
 static void start_pools(struct cb_build *build)
@@ -121,6 +123,7 @@ static int build_open(struct cb_build *build, bool runs, struct cb_err **err)
 	for (size_t i = 0; i < sizeof(random); i++)
 		snprintf(build->salt + 2 * i, 3, "%02x", random[i]);
 	build->snapfds = cb_snapfds_new(build->store);
+	build->cached = cb_cached_set_new();
 	build->progress = cb_progress_new(mode, STDERR_FILENO, "Building");
 	build->shown_needles = cb_secrets_shown(settings);
 	build->kept_needles = cb_secrets_kept(settings);
@@ -185,12 +188,14 @@ struct cb_build *cb_build_close(struct cb_build *build)
 	for (size_t i = 0; i < CB_LANE_N; i++)
 		cb_pool_free(build->scheduler.pools[i]);
 	cb_commits_free(build->commits);
+	cb_remotes_free(build->remotes);
 	free_plan(build);
 	cb_findings_done(&build->findings);
 	cb_buildfile_free(build->parsed);
 	cb_includes_free(build->includes);
 	cb_context_file_done(&build->file);
 	cb_contexts_free(build->contexts);
+	cb_cached_set_free(build->cached);
 	cb_snapfds_free(build->snapfds);
 	cb_puller_free(build->puller);
 	cb_registry_free(build->registry);

@@ -6,6 +6,7 @@
 #include "base/timefmt.h"
 #include "builder/cachekey.h"
 #include "builder/commit.h"
+#include "builder/remotes.h"
 
 static enum cb_lane lane(void *ctx, const struct cb_vertex *vertex)
 {
@@ -29,6 +30,7 @@ static void key(void *ctx, struct cb_vertex *vertex)
 	const struct cb_build *build = ctx;
 
 	cb_cachekey_definition(vertex, build->salt);
+	cb_remotes_ask(build->remotes, vertex);
 }
 
 static int probe(void *ctx, struct cb_vertex *vertex, struct cb_err **err)
@@ -82,8 +84,10 @@ static void event(void *ctx, const struct cb_vertex *vertex, enum cb_event event
 		if (!build->failed)
 			build->failed = (struct cb_vertex *)vertex;
 	}
-	if (event == CB_EVENT_DONE)
+	if (event == CB_EVENT_DONE) {
 		start_commit(build, vertex);
+		cb_remotes_made(build->remotes, vertex);
+	}
 	if (id == UINT32_MAX)
 		return;
 	switch (event) {
@@ -124,7 +128,8 @@ static void message(void *ctx, struct cb_msg *msg)
 		cb_progress_warning(build->progress, id, msg->data);
 		break;
 	case CB_MSG_TASK:
-		cb_commits_message(build->commits, msg);
+		if (!cb_remotes_message(build->remotes, msg))
+			cb_remotes_committed(build->remotes, cb_commits_message(build->commits, msg));
 		break;
 	case CB_MSG_DONE:
 	case CB_MSG_BEGIN:

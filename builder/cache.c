@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/json.h"
+#include "builder/cached.h"
 #include "builder/inputs.h"
 #include "layers/record.h"
 
@@ -19,13 +20,13 @@ static int read_chain(struct cb_build *build, const char *facts, const struct cb
 		return 1;
 	if (cb_json_get_strv(doc, "chain", &layers, NULL) != 0)
 		return 1;
-	if (cb_chain_read(build->plan->chains, &layers, &chain) != 0)
+	if (cb_chain_read(build->plan->chains, &layers, cb_cached_local, build, &chain) != 0)
 		return 1;
 	/* Base layers can be unpacked again; what a step made must be there. */
 	for (const struct cb_chain *at = chain; at; at = at->below) {
 		int fd;
 
-		if (!at->base && cb_snapfds_get(build->snapfds, at, &fd, NULL) != 0)
+		if (*at->snapshot && cb_snapfds_get(build->snapfds, at, &fd, NULL) != 0)
 			return 1;
 	}
 	*ret = chain;
@@ -63,7 +64,7 @@ int cb_cache_put(struct cb_build *build, const struct cb_cache_entry *entry, con
 {
 	cleanup_json json_t *facts = json_object();
 	cleanup_strv struct cb_strv layers = { 0 };
-	cleanup_free char *snapshot_id = cb_xstrdup(entry->snapshot);
+	cleanup_free char *snapshot_id = cb_xstrdup_null(entry->snapshot);
 	cleanup_record struct cb_record record = { 0 };
 
 	cb_chain_write(entry->chain, &layers);
@@ -71,9 +72,11 @@ int cb_cache_put(struct cb_build *build, const struct cb_cache_entry *entry, con
 	json_object_set_new(facts, "began", json_integer(entry->began));
 	json_object_set_new(facts, "ended", json_integer(entry->ended));
 	record.facts = cb_json_dump(facts, false);
-	record.inputs = cb_json_dump(entry->note->inputs, false);
-	record.place = cb_inputs_place(entry->note->inputs);
-	record.slot = cb_inputs_slot(entry->note->inputs);
+	if (entry->note->inputs) {
+		record.inputs = cb_json_dump(entry->note->inputs, false);
+		record.place = cb_inputs_place(entry->note->inputs);
+		record.slot = cb_inputs_slot(entry->note->inputs);
+	}
 	record.snapshot = CB_TAKE_PTR(snapshot_id);
 	record.duration_ns = (int64_t)entry->duration_ns;
 	if (entry->note->files.len) {

@@ -14,7 +14,7 @@ int cb_cache_find(
 	struct cb_build *build, const struct cb_digest *key, struct cb_step_result **ret, struct cb_err **err);
 /** What a step gave, for cb_cache_put. */
 struct cb_cache_entry {
-	const char *snapshot; /* the top layer */
+	const char *snapshot; /* the top layer; NULL when it is not unpacked */
 	const struct cb_chain *chain;
 	uint64_t duration_ns;
 	const struct cb_step_note *note; /* its inputs and files are kept, too */

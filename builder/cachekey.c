@@ -265,7 +265,7 @@ void cb_cachekey_definition(struct cb_vertex *vertex, const char *salt)
 	definition(vertex, false, vertex->no_cache ? salt : NULL, &vertex->key);
 }
 
-void cb_cachekey_content(const struct cb_vertex *vertex, struct cb_digest *ret, json_t **ret_fields)
+void cb_cachekey_content(const struct cb_vertex *vertex, const char *parent, struct cb_digest *ret, json_t **ret_fields)
 {
 	CB_CLEANUP(cb_cachekey_free)
 	struct cb_cachekey *key = cb_cachekey_new(cb_vertex_kind_name(vertex->kind), ret_fields != NULL);
@@ -279,7 +279,7 @@ void cb_cachekey_content(const struct cb_vertex *vertex, struct cb_digest *ret, 
 		if (vertex->inputs[i].role == CB_INPUT_FILES)
 			cb_cachekey_str(key, "files", input->content.text);
 		else
-			cb_cachekey_str(key, "parent", cb_chain_content(input->chain));
+			cb_cachekey_str(key, "parent", parent ? parent : cb_chain_content(input->chain));
 	}
 	cb_cachekey_finish(key, ret, ret_fields);
 }

@@ -36,7 +36,11 @@ void cb_cachekey_of_operands(enum cb_vertex_kind kind, const void *op, struct cb
 
 /** Sets vertex->key and vertex->lasting; those of the inputs are known. @salt: unique to this build, for no_cache. */
 void cb_cachekey_definition(struct cb_vertex *vertex, const char *salt);
-/** The content key; all inputs are finished. *ret_fields (may be NULL): readable inputs. */
-void cb_cachekey_content(const struct cb_vertex *vertex, struct cb_digest *ret, json_t **ret_fields);
+/**
+ * The content key; all inputs are finished. @parent stands for the file system below, NULL: as this store knows it.
+ * *ret_fields (may be NULL): readable inputs.
+ */
+void cb_cachekey_content(
+	const struct cb_vertex *vertex, const char *parent, struct cb_digest *ret, json_t **ret_fields);
 
 #endif

@@ -8,6 +8,10 @@
 
 #include "base/arena.h"
 #include "base/map.h"
+#include "base/num.h"
+
+/* What the texts of cached layers begin with. */
+#define CACHED "layer:"
 
 struct cb_chain_set {
 	pthread_mutex_t mutex;
@@ -51,8 +55,8 @@ static const struct cb_chain *intern(
 	char text[2 * CB_DIGEST_TEXT_MAX + CB_SNAPSHOT_ID_MAX + 4];
 	struct cb_digest content;
 	struct cb_chain *chain;
-	int len = snprintf(
-		text, sizeof(text), "%s %s %s", cb_chain_content(below), sample->snapshot, sample->diff_id.text);
+	int len = snprintf(text, sizeof(text), "%s %s%s %s", cb_chain_content(below), sample->snapshot,
+		sample->cached ? "+" : "", sample->diff_id.text);
 
 	assert(len > 0 && (size_t)len < sizeof(text));
 	cb_digest_of(text, (size_t)len, &content);
@@ -90,6 +94,14 @@ const struct cb_chain *cb_chain_add_base(struct cb_chain_set *set, const struct 
 	return intern(set, below, &sample);
 }
 
+const struct cb_chain *cb_chain_add_cached(struct cb_chain_set *set, const struct cb_chain *below,
+	const struct cb_digest *diff_id, const struct cb_cached_layer *layer)
+{
+	struct cb_chain sample = { .diff_id = *diff_id, .cached = layer };
+
+	return intern(set, below, &sample);
+}
+
 const struct cb_chain **cb_chain_list(const struct cb_chain *chain)
 {
 	const struct cb_chain **list = cb_xcalloc(cb_chain_depth(chain) + 1, sizeof(*list));
@@ -113,18 +125,43 @@ void cb_chain_write(const struct cb_chain *chain, struct cb_strv *ret)
 {
 	cleanup_free const struct cb_chain **list = cb_chain_list(chain);
 
-	for (size_t i = 0; i < cb_chain_depth(chain); i++)
-		cb_strv_add(ret, list[i]->base ? list[i]->diff_id.text : list[i]->snapshot);
+	for (size_t i = 0; i < cb_chain_depth(chain); i++) {
+		if (list[i]->cached)
+			cb_strv_addf(ret, CACHED "%s@%lld", list[i]->diff_id.text, (long long)list[i]->cached->created);
+		else
+			cb_strv_add(ret, list[i]->base ? list[i]->diff_id.text : list[i]->snapshot);
+	}
 }
 
-int cb_chain_read(struct cb_chain_set *set, const struct cb_strv *layers, const struct cb_chain **ret)
+/* "layer:sha256:…@123" on top of @below, or NULL. */
+static const struct cb_chain *read_cached(struct cb_chain_set *set, const struct cb_chain *below, const char *text,
+	cb_chain_cached_fn cached, void *userdata)
+{
+	const char *at = strchr(text, '@');
+	cleanup_free char *name = at ? cb_xstrndup(text, (size_t)(at - text)) : NULL;
+	const struct cb_cached_layer *layer;
+	struct cb_digest diff_id;
+	int64_t created;
+
+	if (!name || !cb_digest_parse(name, &diff_id) || !cb_num_i64(at + 1, &created))
+		return NULL;
+	layer = cached ? cached(userdata, &diff_id, created) : NULL;
+	return layer ? cb_chain_add_cached(set, below, &diff_id, layer) : NULL;
+}
+
+int cb_chain_read(struct cb_chain_set *set, const struct cb_strv *layers, cb_chain_cached_fn cached, void *userdata,
+	const struct cb_chain **ret)
 {
 	const struct cb_chain *chain = NULL;
 
 	for (size_t i = 0; i < layers->n; i++) {
 		struct cb_digest diff_id;
 
-		if (cb_digest_parse(layers->v[i], &diff_id)) {
+		if (cb_str_starts(layers->v[i], CACHED)) {
+			chain = read_cached(set, chain, layers->v[i] + sizeof(CACHED) - 1, cached, userdata);
+			if (!chain)
+				return 1;
+		} else if (cb_digest_parse(layers->v[i], &diff_id)) {
 			const struct cb_chain *known;
 
 			pthread_mutex_lock(&set->mutex);

@@ -18,14 +18,22 @@
 #include "layers/snapshot.h"
 
 struct cb_base;
+struct cb_image;
 struct cb_chain_set;
+
+/** A layer of a step that came by its diff ID: from a remote cache, perhaps not here yet. */
+struct cb_cached_layer {
+	struct cb_image *image; /* with this one layer, to pull it by */
+	int64_t created;        /* seconds since the epoch */
+};
 
 struct cb_chain {
 	const struct cb_chain *below;
-	size_t depth;                      /* layers, this one included */
-	char snapshot[CB_SNAPSHOT_ID_MAX]; /* of a step; "" for a base layer */
-	struct cb_digest diff_id;          /* of a base layer; unset for a step */
-	const struct cb_base *base;        /* of a base layer: the image that has it, as layer base_at */
+	size_t depth;                         /* layers, this one included */
+	char snapshot[CB_SNAPSHOT_ID_MAX];    /* of a step; "" for a base layer */
+	struct cb_digest diff_id;             /* of a base layer or a cached one; unset for a step */
+	const struct cb_cached_layer *cached; /* or NULL */
+	const struct cb_base *base;           /* of a base layer: the image that has it, as layer base_at */
 	size_t base_at;
 	struct cb_digest content; /* of the whole chain */
 };
@@ -39,6 +47,9 @@ const struct cb_chain *cb_chain_add(struct cb_chain_set *set, const struct cb_ch
 /** @below with a layer of an image on top. */
 const struct cb_chain *cb_chain_add_base(struct cb_chain_set *set, const struct cb_chain *below,
 	const struct cb_digest *diff_id, const struct cb_base *base, size_t at);
+/** @below with a cached layer on top; @layer must live as long as @set. */
+const struct cb_chain *cb_chain_add_cached(struct cb_chain_set *set, const struct cb_chain *below,
+	const struct cb_digest *diff_id, const struct cb_cached_layer *layer);
 /** @upper's layers on top of @lower's. */
 const struct cb_chain *cb_chain_stack(
 	struct cb_chain_set *set, const struct cb_chain *lower, const struct cb_chain *upper);
@@ -52,11 +63,17 @@ static inline size_t cb_chain_depth(const struct cb_chain *chain)
 /** The layers bottom first, chain->depth pointers; caller frees. */
 const struct cb_chain **cb_chain_list(const struct cb_chain *chain);
 
-/** Adds one text for each layer, bottom first: a snapshot id, or a diff ID. For records. */
-void cb_chain_write(const struct cb_chain *chain, struct cb_strv *ret);
-/**
- * The chain of such texts. Base layers must be known to @set from an image of this build; 1 when one is not.
+/** Adds one text for each layer, bottom first: a snapshot id, a diff ID, or "layer:<diff ID>@<created>". For records.
  */
-int cb_chain_read(struct cb_chain_set *set, const struct cb_strv *layers, const struct cb_chain **ret);
+void cb_chain_write(const struct cb_chain *chain, struct cb_strv *ret);
+/** Gives the cached layer @diff_id, or NULL when it is not to be had. */
+typedef const struct cb_cached_layer *(*cb_chain_cached_fn)(
+	void *userdata, const struct cb_digest *diff_id, int64_t created);
+/**
+ * The chain of such texts. Base layers must be known to @set from an image of this build; 1 when a layer is not to be
+ * had.
+ */
+int cb_chain_read(struct cb_chain_set *set, const struct cb_strv *layers, cb_chain_cached_fn cached, void *userdata,
+	const struct cb_chain **ret);
 
 #endif

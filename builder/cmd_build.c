@@ -20,6 +20,7 @@
 #include "builder/help.h"
 #include "builder/include.h"
 #include "builder/leakscan.h"
+#include "builder/remotes.h"
 #include "builder/report.h"
 #include "builder/secret.h"
 
@@ -289,12 +290,14 @@ static int run(struct cb_build *build, const struct outputs *outputs, struct cb_
 		settle_times(build, outputs);
 	if (r == 0)
 		r = check_push(build, outputs, err);
-	if (r == 0 && outputs->needs & CB_OUTPUT_LAYERS)
+	if (r == 0 && (outputs->needs & CB_OUTPUT_LAYERS || build->settings->cache_to.n))
 		build->commits = cb_commits_new(build, &outputs->compression);
 	if (r == 0)
 		r = cb_build_run(build, outputs->needs, err);
 	if (r == 0)
 		r = write_outputs(build, outputs, err);
+	if (r == 0)
+		r = cb_remotes_finish(build->remotes, err);
 	return r;
 }
 

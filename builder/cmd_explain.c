@@ -66,7 +66,7 @@ static int explain(struct cb_store *store, const struct request *request, struct
 	if (r == 0)
 		r = cb_json_parse(text, strlen(text), &account, err);
 	if (r == 0)
-		r = cb_account_complete(store, account, err);
+		r = cb_account_complete(store, NULL, account, err);
 	if (r < 0)
 		return r;
 	if (request->json) {

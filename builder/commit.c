@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/json.h"
+#include "builder/cached.h"
 #include "builder/leakscan.h"
 #include "layers/layertable.h"
 #include "layers/record.h"
@@ -155,18 +156,52 @@ static int make_layer(struct commit *commit, const char *id, bool on_nothing, st
 	return r < 0 ? r : 0;
 }
 
+/* A layer from a remote cache is taken as it is, without being unpacked, unless its times are to be others: then 1. */
+static int commit_cached(struct commit *commit, struct cb_err **err)
+{
+	struct cb_build *build = commit->commits->build;
+	const struct cb_cached_layer *cached = commit->chain->cached;
+	int r;
+
+	if (!cached)
+		return 1;
+	if (build->layer_times != CB_TIMES_KEPT) {
+		r = cb_cached_fetch(build, commit->chain, err);
+		return r < 0 ? r : 1;
+	}
+	commit->created.tv_sec = cached->created;
+	commit->layer.diff_id = commit->chain->diff_id;
+	r = cb_layer_find(
+		build->store, &commit->layer.diff_id, commit->commits->compression.codec, &commit->layer.blob, err);
+	if (r <= 0)
+		return r;
+	if (cb_digest_is_set(&cached->image->layers[0].desc.digest)) {
+		r = cb_pull_blob(build->puller, cached->image, 0, NULL, NULL, build->scheduler.cancel, err);
+		if (r >= 0)
+			r = cb_layer_put(build->store, &commit->layer.diff_id, 0, &cached->image->layers[0].desc, err);
+		if (r >= 0)
+			cb_descriptor_copy(&commit->layer.blob, &cached->image->layers[0].desc);
+		return r < 0 ? r : 0;
+	}
+	return 1;
+}
+
 static int commit_layer(struct commit *commit, struct cb_err **err)
 {
 	struct cb_build *build = commit->commits->build;
 	__attribute__((cleanup(cb_snapshot_info_done))) struct cb_snapshot_info info = { 0 };
 	const char *id = NULL;
-	int r = cb_snapfds_id(build->snapfds, commit->chain, &id, err);
+	int r = commit_cached(commit, err);
+
+	if (r <= 0)
+		return r;
+	r = cb_snapfds_id(build->snapfds, commit->chain, &id, err);
 
 	if (r == 0)
 		r = cb_snapshot_stat(build->store, id, &info, err);
 	if (r != 0)
 		return r < 0 ? r : cb_err_set(err, CB_ERR_INTERNAL, "snapshot of a layer is gone");
-	commit->created.tv_sec = info.created;
+	commit->created.tv_sec = commit->chain->cached ? commit->chain->cached->created : info.created;
 	r = find_stored(commit, id, &info, err);
 	if (r > 0)
 		atomic_store(&commit->commits->build->wrote, true);
@@ -196,14 +231,14 @@ void cb_commits_start(struct cb_commits *commits, const struct cb_chain *chain)
 	cb_pool_submit(commits->build->scheduler.pools[CB_LANE_CPU], CB_PRIORITY_LOW, commit_main, commit);
 }
 
-bool cb_commits_message(struct cb_commits *commits, struct cb_msg *msg)
+const struct cb_chain *cb_commits_message(struct cb_commits *commits, struct cb_msg *msg)
 {
 	struct commit *commit = msg->subject;
 	void *value;
 	size_t at = 0;
 
 	if (!commits)
-		return false;
+		return NULL;
 	while (cb_map_next(commits->map, &at, NULL, &value)) {
 		if (value != commit)
 			continue;
@@ -211,9 +246,9 @@ bool cb_commits_message(struct cb_commits *commits, struct cb_msg *msg)
 		commit->code = msg->result;
 		commit->err = CB_TAKE_PTR(msg->err);
 		commits->running--;
-		return true;
+		return commit->chain;
 	}
-	return false;
+	return NULL;
 }
 
 bool cb_commits_idle(const struct cb_commits *commits)

@@ -19,8 +19,8 @@ CB_DEFINE_CLEANUP(struct cb_commits *, cb_commits_free)
 
 /** Starts on the layer on top of @chain unless that was done. */
 void cb_commits_start(struct cb_commits *commits, const struct cb_chain *chain);
-/** A message CB_MSG_TASK: true when it was about a commit. */
-bool cb_commits_message(struct cb_commits *commits, struct cb_msg *msg);
+/** A message CB_MSG_TASK: the chain whose top layer was committed, or NULL when it was about something else. */
+const struct cb_chain *cb_commits_message(struct cb_commits *commits, struct cb_msg *msg);
 /** Nothing is running any more. */
 bool cb_commits_idle(const struct cb_commits *commits);
 /** The layer on top of @chain, when it is made: 0 with *ret borrowed, or the failure. */

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "builder/context.h"
+#include "builder/remotes.h"
 #include "layers/filelist.h"
 
 char *cb_inputs_project(const char *context)
@@ -74,10 +75,11 @@ static void add_args(json_t *inputs, const struct cb_vertex *vertex)
 	json_object_set_new(inputs, "args", list);
 }
 
-json_t *cb_inputs_new(const struct cb_build *build, const struct cb_vertex *vertex, json_t *fields)
+json_t *cb_inputs_new(struct cb_build *build, const struct cb_vertex *vertex, json_t *fields)
 {
 	json_t *inputs = json_object();
 	cleanup_free char *project = cb_inputs_project(build->settings->context);
+	struct cb_digest below;
 
 	if (vertex->name)
 		json_object_set_new(inputs, "name", json_string(vertex->name));
@@ -90,6 +92,8 @@ json_t *cb_inputs_new(const struct cb_build *build, const struct cb_vertex *vert
 	add_args(inputs, vertex);
 	add_parent(inputs, vertex);
 	add_ignore(inputs, vertex);
+	if (build->remotes && cb_remotes_below(build, vertex, &below) == 0)
+		json_object_set_new(inputs, "below", json_string(below.text));
 	return inputs;
 }
 

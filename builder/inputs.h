@@ -14,7 +14,7 @@
 #include "builder/build.h"
 
 /** The inputs of @vertex with @fields (taken), which come from its content key. */
-json_t *cb_inputs_new(const struct cb_build *build, const struct cb_vertex *vertex, json_t *fields);
+json_t *cb_inputs_new(struct cb_build *build, const struct cb_vertex *vertex, json_t *fields);
 /** The list of all files that @vertex reads, which are read again through the stat index; empty when there are none. */
 int cb_inputs_files(struct cb_build *build, const struct cb_vertex *vertex, struct cb_buf *ret, struct cb_err **err);
 /** Where records of such inputs are found (struct cb_record): caller frees. */

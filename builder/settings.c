@@ -7,6 +7,7 @@
 
 #include "base/csv.h"
 #include "base/num.h"
+#include "builder/remotes.h"
 #include "builder/secret.h"
 #include "builder/settings_ids.h"
 #include "builder/settings_limits.h"
@@ -24,8 +25,9 @@ void cb_settings_done(struct cb_settings *settings)
 		settings->metadata_file, settings->isolation, settings->root, settings->cpuset_cpus,
 		settings->cpuset_mems, settings->cgroup_parent, settings->hostname };
 	struct cb_strv *lists[] = { &settings->build_args, &settings->build_contexts, &settings->platforms,
-		&settings->labels, &settings->tags, &settings->no_cache_filter, &settings->add_hosts, &settings->allow,
-		&settings->ignored, &settings->dns, &settings->dns_search, &settings->dns_options };
+		&settings->labels, &settings->tags, &settings->no_cache_filter, &settings->cache_from,
+		&settings->cache_to, &settings->add_hosts, &settings->allow, &settings->ignored, &settings->dns,
+		&settings->dns_search, &settings->dns_options };
 
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free(strings[i]);
@@ -250,6 +252,15 @@ static int add_list(struct cb_strv *list, const char *option, const char *text, 
 	return 0;
 }
 
+static int add_cache(struct cb_settings *settings, bool to, const char *value, struct cb_err **err)
+{
+	int r = cb_remotes_check_spec(value, to, err);
+
+	if (r == 0)
+		cb_strv_add(to ? &settings->cache_to : &settings->cache_from, value);
+	return r;
+}
+
 static int set_explain(struct cb_settings *settings, const char *value, struct cb_err **err)
 {
 	if (!*value || !strcmp(value, "text") || !strcmp(value, "true"))
@@ -389,6 +400,9 @@ int cb_settings_set(struct cb_settings *settings, const struct cb_opt *opt, cons
 	case SET_DEBUG:
 		settings->debug = cb_opt_bool(value);
 		return 0;
+	case SET_CACHE_FROM:
+	case SET_CACHE_TO:
+		return add_cache(settings, opt->id == SET_CACHE_TO, value, err);
 	case SET_EXPLAIN:
 		return set_explain(settings, value, err);
 	case SET_ISOLATION:

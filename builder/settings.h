@@ -88,6 +88,7 @@ struct cb_settings {
 	struct cb_strv no_cache_filter; /* stage names */
 	bool pull;
 	enum cb_explain_mode explain;
+	struct cb_strv cache_from, cache_to; /* as given */
 	/* steps */
 	enum cb_network network;  /* --network: of RUN steps without a flag of their own */
 	struct cb_strv add_hosts; /* "name=address" */

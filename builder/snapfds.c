@@ -53,7 +53,7 @@ static int open_entry(struct cb_snapfds *set, const struct cb_chain *chain, stru
 	cleanup_close int fd = -EBADF;
 	int r = 0;
 
-	if (chain->base)
+	if (!*chain->snapshot)
 		r = cb_snapshot_find(set->store, &chain->diff_id, &id, err);
 	else
 		id = cb_xstrdup(chain->snapshot);
@@ -70,7 +70,7 @@ static int open_entry(struct cb_snapfds *set, const struct cb_chain *chain, stru
 
 static int get(struct cb_snapfds *set, const struct cb_chain *chain, struct entry **ret, struct cb_err **err)
 {
-	const char *key = chain->base ? chain->diff_id.text : chain->snapshot;
+	const char *key = *chain->snapshot ? chain->snapshot : chain->diff_id.text;
 	struct entry *entry;
 	int r = 0;
 

@@ -119,6 +119,8 @@ struct cb_step_note {
 	json_t *inputs;      /* builder/inputs.h; or NULL */
 	struct cb_buf files; /* list of the files read; may be empty */
 	int64_t record;      /* that it was put under, or 0 */
+	const char *from;    /* the remote cache that had it, or NULL; borrowed */
+	uint64_t duration_ns;
 };
 
 /** What a vertex gave. */

@@ -11,6 +11,7 @@
 #include "builder/context.h"
 #include "builder/inputs.h"
 #include "builder/remote.h"
+#include "builder/remotes.h"
 #include "layers/record.h"
 
 static bool makes_snapshot(enum cb_vertex_kind kind)
@@ -26,6 +27,8 @@ int cb_step_probe(struct cb_build *build, struct cb_vertex *vertex, struct cb_er
 	if (!makes_snapshot(vertex->kind))
 		return 0;
 	r = cb_cache_find(build, &vertex->key, &result, err);
+	if (r == 0)
+		r = cb_remotes_find(build->remotes, vertex, &result);
 	if (r > 0)
 		vertex->result = result;
 	return r;
@@ -193,7 +196,7 @@ static int make(struct cb_build *build, struct cb_vertex *vertex, const struct c
 	if (r != 0)
 		return r < 0 ? r : 0;
 	if (below)
-		info.parent = (char *)(below->base ? below->diff_id.text : below->snapshot);
+		info.parent = (char *)(*below->snapshot ? below->snapshot : below->diff_id.text);
 	r = cb_snapshot_commit(snapshot, &info, err);
 	if (r < 0)
 		return cb_err_wrap(err, r, "keep the result");
@@ -227,14 +230,19 @@ static int execute_cached(struct cb_build *build, struct cb_vertex *vertex, stru
 	CB_CLEANUP(cb_lock_free) struct cb_lock *lock = NULL;
 	cleanup_json json_t *fields = NULL;
 	cleanup_free char *name = NULL;
+	struct cb_step_result *result;
 	struct cb_digest content;
 	int r;
 
-	cb_cachekey_content(vertex, &content, &fields);
+	cb_cachekey_content(vertex, NULL, &content, &fields);
 	note_of(vertex)->inputs = cb_inputs_new(build, vertex, CB_TAKE_PTR(fields));
 	r = find_content(build, vertex, &content, err);
 	if (r != 0)
 		return r;
+	if (!vertex->no_cache && cb_remotes_find_content(build->remotes, vertex, &result) > 0) {
+		vertex->result = result;
+		return 1;
+	}
 	name = cb_xasprintf("step %s", content.text);
 	r = cb_lock_try(build->store, name, &lock, err);
 	if (r > 0)

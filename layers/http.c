@@ -267,6 +267,7 @@ static int attempt(
 			.headers = req->headers,
 			.upload = changed ? NULL : req->upload,
 			.tls = *foreign ? NULL : req->tls,
+			.aws = *foreign ? NULL : req->aws,
 			.from = req->range_from + rq->delivered,
 			.if_range = rq->delivered ? rq->etag : NULL,
 			.streaming = req->sink != NULL || req->upload != NULL,

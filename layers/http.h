@@ -111,6 +111,13 @@ struct cb_http_upload {
 	void *userdata;
 };
 
+/** Signature of a request to S3 (AWS Signature Version 4). */
+struct cb_http_aws {
+	const char *user; /* "access key:secret key" */
+	const char *region;
+	const char *session; /* token of temporary credentials, or NULL */
+};
+
 enum cb_http_flag {
 	CB_HTTP_NO_RETRY = 1 << 0,    /* one attempt (and re-authorization) */
 	CB_HTTP_NO_REDIRECT = 1 << 1, /* a 3xx is the response */
@@ -125,6 +132,7 @@ struct cb_http_request {
 	const struct cb_strv *headers;               /* "Name: value"; nothing secret, they follow redirects */
 	const struct cb_http_authorizer *authorizer; /* or NULL */
 	const struct cb_http_upload *upload;         /* or NULL */
+	const struct cb_http_aws *aws;               /* or NULL; then no authorizer */
 	const struct cb_http_tls *tls;               /* or NULL; for the origin of @url only */
 	cb_http_sink sink;                           /* NULL: into resp->body */
 	void *userdata;

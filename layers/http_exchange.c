@@ -290,6 +290,11 @@ static void set_headers(CURL *easy, struct run *run)
 			add_header(run, cond);
 		}
 	}
+	if (ex->aws && ex->aws->session) {
+		cleanup_free char *line = cb_xasprintf("X-Amz-Security-Token: %s", ex->aws->session);
+
+		add_header(run, line);
+	}
 	add_header(run, "Expect:"); /* no second of waiting for "100 Continue" */
 	curl_easy_setopt(easy, CURLOPT_HTTPHEADER, run->headers);
 }
@@ -315,6 +320,16 @@ static void set_method(CURL *easy, struct run *run)
 	curl_easy_setopt(easy, CURLOPT_READDATA, run);
 	curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
 	curl_easy_setopt(easy, CURLOPT_SEEKDATA, run);
+}
+
+static void set_signature(CURL *easy, const struct cb_http_aws *aws)
+{
+	cleanup_free char *how = aws ? cb_xasprintf("aws:amz:%s:s3", aws->region) : NULL;
+
+	if (!aws)
+		return;
+	curl_easy_setopt(easy, CURLOPT_AWS_SIGV4, how);
+	curl_easy_setopt(easy, CURLOPT_USERPWD, aws->user);
 }
 
 static void set_tls(CURL *easy, const struct cb_http_conns *conns, struct run *run)
@@ -385,6 +400,7 @@ static void set_options(CURL *easy, const struct cb_http_conns *conns, struct ru
 	curl_easy_setopt(easy, CURLOPT_WRITEDATA, run);
 	set_method(easy, run);
 	set_headers(easy, run);
+	set_signature(easy, run->ex->aws);
 	set_tls(easy, conns, run);
 	set_proxy(easy, run->ex->url);
 }

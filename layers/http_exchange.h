@@ -22,6 +22,7 @@ struct cb_http_exchange {
 	const struct cb_strv *headers;
 	const struct cb_http_upload *upload;
 	const struct cb_http_tls *tls;
+	const struct cb_http_aws *aws;
 	uint64_t from;         /* a Range from there to the end is asked for unless 0 */
 	const char *if_range;  /* or NULL */
 	bool streaming;        /* no limit on the whole time, only on stalls */

@@ -35,7 +35,9 @@ struct cb_puller *cb_puller_new(struct cb_registry *registry, struct cb_store *s
 struct cb_puller *cb_puller_free(struct cb_puller *puller);
 CB_DEFINE_CLEANUP(struct cb_puller *, cb_puller_free)
 
-enum cb_image_from { CB_IMAGE_REGISTRY, CB_IMAGE_STORE, CB_IMAGE_LAYOUT };
+enum cb_image_from { CB_IMAGE_REGISTRY, CB_IMAGE_STORE, CB_IMAGE_LAYOUT, CB_IMAGE_CACHE };
+
+struct cb_remote_cache;
 
 struct cb_image_layer {
 	struct cb_descriptor desc; /* of the compressed blob */
@@ -53,8 +55,9 @@ struct cb_image {
 	struct cb_image_config *config;
 	struct cb_image_layer *layers; /* bottom first; as many as config's diff IDs */
 	size_t n_layers;
-	struct cb_ref *ref; /* of CB_IMAGE_REGISTRY */
-	char *layout;       /* directory of CB_IMAGE_LAYOUT */
+	struct cb_ref *ref;            /* of CB_IMAGE_REGISTRY */
+	char *layout;                  /* directory of CB_IMAGE_LAYOUT */
+	struct cb_remote_cache *cache; /* of CB_IMAGE_CACHE, which has no documents, only layers; borrowed */
 };
 struct cb_image *cb_image_free(struct cb_image *image);
 CB_DEFINE_CLEANUP(struct cb_image *, cb_image_free)

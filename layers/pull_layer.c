@@ -214,7 +214,7 @@ static int make_snapshot(struct layer_job *job, char **ret_id, struct cb_err **e
 		return r;
 	job->fd = fd;
 	r = unpack_snapshot(job, ret_id, &why);
-	if (r == CB_ERR_CORRUPT && fd >= 0 && (job->src.ref || job->src.layout)) {
+	if (r == CB_ERR_CORRUPT && fd >= 0 && (job->src.ref || job->src.layout || job->src.cache)) {
 		/* The stored blob is damaged: the source has it still. */
 		cb_err_free(CB_TAKE_PTR(why));
 		job->fd = -EBADF;
@@ -228,7 +228,7 @@ static int make_snapshot(struct layer_job *job, char **ret_id, struct cb_err **e
 static struct cb_pull_source source_of(struct cb_puller *puller, const struct cb_image *image, struct cb_cancel *cancel)
 {
 	return (struct cb_pull_source){
-		.puller = puller, .ref = image->ref, .layout = image->layout, .cancel = cancel
+		.puller = puller, .ref = image->ref, .layout = image->layout, .cache = image->cache, .cancel = cancel
 	};
 }
 

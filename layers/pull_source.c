@@ -1,4 +1,5 @@
 #include "layers/pull_source.h"
+#include "layers/remotecache.h"
 
 #include <assert.h>
 #include <fcntl.h>
@@ -180,6 +181,8 @@ int cb_pull_stream(const struct cb_pull_source *src, const struct cb_descriptor 
 	cleanup_close int fd = -EBADF;
 	int r;
 
+	if (src->cache)
+		return src->cache->ops->get_blob(src->cache->self, desc, sink, userdata, src->cancel, err);
 	if (!src->layout) {
 		if (src->store_only || !src->ref)
 			return cb_err_set(err, CB_ERR_NOT_FOUND, "layer %s is not in the store", desc->digest.text);

@@ -17,6 +17,7 @@ struct cb_pull_source {
 	struct cb_puller *puller;
 	const struct cb_ref *ref; /* NULL for a layout */
 	const char *layout;
+	struct cb_remote_cache *cache; /* or NULL */
 	bool store_only;
 	struct cb_cancel *cancel;
 };

@@ -44,6 +44,8 @@ complete -c cbuild -n $building -l allow -x -a "network.host security.insecure" 
 complete -c cbuild -n $building -l allow-secret-leak -d 'warn only when the image holds the value of a secret'
 complete -c cbuild -n $building -l build-arg -x -d 'set an ARG; without a value, from the environment'
 complete -c cbuild -n $building -l build-context -x -d 'give FROM, COPY --from and mounts another source called NAME'
+complete -c cbuild -n $building -l cache-from -x -d 'look for results in a remote cache too: type=registry|local|http|s3,...'
+complete -c cbuild -n $building -l cache-to -x -d 'give results to a remote cache: type=registry|local|http|s3,...[,mode=max]'
 complete -c cbuild -n $building -l ca-cert -r -F -d 'trust these certificates (PEM) of registries and servers too'
 complete -c cbuild -n $building -l call -x -a "build check outline targets" -d 'build, or only answer: check, outline (arguments, secrets), targets (stages)'
 complete -c cbuild -n $building -l cgroup-parent -x -d 'make the control groups of RUN steps below PATH'

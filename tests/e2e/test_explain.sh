@@ -79,7 +79,7 @@ sed -i 's/LANG=C/LANG=de/' "$context/Buildfile"
 changed "an ENV" "RUN --mount" "ENV LANG: C -> de"
 sed -i 's/^USER root/USER user/' "$context/Buildfile"
 sed -i 's/> said/> \/tmp\/said/' "$context/Buildfile" "$work/pristine/Buildfile"
-(context=$work/pristine && cb build --progress none "$context")
+cb build --progress none "$work/pristine"
 changed "USER" "RUN --mount" "USER: root -> user"
 changed "a flag of the command line" "RUN echo tools" "--network: default -> none" --network none
 changed "a host" "RUN echo tools" "--add-host: \"\" -> one" --add-host one:127.0.0.1

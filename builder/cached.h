@@ -1,0 +1,25 @@
+/*
+ * Layers of steps that are known by their diff ID: they came from a remote cache and are fetched when something needs
+ * them, or are in the store from an earlier build that did.
+ */
+#ifndef CB_BUILDER_CACHED_H
+#define CB_BUILDER_CACHED_H
+
+#include "builder/build.h"
+
+struct cb_remote_cache;
+struct cb_cached_set;
+
+struct cb_cached_set *cb_cached_set_new(void);
+struct cb_cached_set *cb_cached_set_free(struct cb_cached_set *set);
+CB_DEFINE_CLEANUP(struct cb_cached_set *, cb_cached_set_free)
+
+/** The layer @diff_id whose blob @cache (NULL: only the store) has. Lives as long as the build. */
+const struct cb_cached_layer *cb_cached_layer(struct cb_build *build, const struct cb_digest *diff_id,
+	const struct cb_descriptor *blob, struct cb_remote_cache *cache, int64_t created);
+/** A cb_chain_cached_fn of what the store has, unpacked or not; @userdata is the build. */
+const struct cb_cached_layer *cb_cached_local(void *userdata, const struct cb_digest *diff_id, int64_t created);
+/** Makes sure that all cached layers of @chain are unpacked. Any thread. */
+int cb_cached_fetch(struct cb_build *build, const struct cb_chain *chain, struct cb_err **err);
+
+#endif

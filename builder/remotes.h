@@ -1,0 +1,55 @@
+/*
+ * Remote caches of a build: --cache-from is asked for records, --cache-to gets records and layers.
+ *
+ * Asking: as soon as a definition key is known its record is asked for in the background; the coordinator waits for the
+ * answer only when nothing local is found. A record found makes a result of cached layers (builder/cached.h): nothing
+ * is downloaded before something reads it. Keys are salted with the architecture and with whether files can have owners
+ * here, since both can change what the same step gives.
+ *
+ * Giving: layers are committed and uploaded while later steps run, records at the end, when all layers of theirs are
+ * there. A cache that fails twice in a row is left alone for the rest of the build; that is a warning, not a failure,
+ * unless its ignore-error=false says otherwise.
+ *
+ * Trust: digests of layers are checked, but which layers belong to a key is the cache's word. Whoever can write to a
+ * cache decides what builds that read it are made of.
+ */
+#ifndef CB_BUILDER_REMOTES_H
+#define CB_BUILDER_REMOTES_H
+
+#include "builder/build.h"
+#include "builder/explain.h"
+
+struct cb_remotes;
+
+/** Opens what the settings name; *ret is NULL when they name nothing. */
+int cb_remotes_new(struct cb_build *build, struct cb_remotes **ret, struct cb_err **err);
+/** No job of it may be running. */
+struct cb_remotes *cb_remotes_free(struct cb_remotes *remotes);
+CB_DEFINE_CLEANUP(struct cb_remotes *, cb_remotes_free)
+
+/** Checks one --cache-from or --cache-to before anything is opened: CB_ERR_USAGE. */
+int cb_remotes_check_spec(const char *text, bool to, struct cb_err **err);
+
+/* All take NULL for no remotes. */
+
+/** Coordinator: @vertex has its key. */
+void cb_remotes_ask(struct cb_remotes *remotes, const struct cb_vertex *vertex);
+/** Coordinator: 1 with *ret when a cache has the definition key of @vertex, else 0. */
+int cb_remotes_find(struct cb_remotes *remotes, struct cb_vertex *vertex, struct cb_step_result **ret);
+/** Any thread: the same for the content key; the inputs are finished. */
+int cb_remotes_find_content(struct cb_remotes *remotes, struct cb_vertex *vertex, struct cb_step_result **ret);
+/** What every store calls the file system below @vertex: 0, or 1 when that is not known. */
+int cb_remotes_below(struct cb_build *build, const struct cb_vertex *vertex, struct cb_digest *ret);
+/** Coordinator: @vertex was executed. */
+void cb_remotes_made(struct cb_remotes *remotes, const struct cb_vertex *vertex);
+/** Coordinator: a message CB_MSG_TASK; true when it was one of an upload. */
+bool cb_remotes_message(struct cb_remotes *remotes, struct cb_msg *msg);
+/** Coordinator: @chain's top layer was committed. */
+void cb_remotes_committed(struct cb_remotes *remotes, const struct cb_chain *chain);
+/** Coordinator, after the build: uploads what is missing, and the records; keeps what came from caches in the store. */
+int cb_remotes_finish(struct cb_remotes *remotes, struct cb_err **err);
+/** Compares with what the caches know of the place of @now, when the store knows nothing. */
+int cb_remotes_explain(struct cb_remotes *remotes, const json_t *now, const struct cb_buf *files,
+	struct cb_differences *ret, struct cb_err **err);
+
+#endif

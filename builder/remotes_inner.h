@@ -1,0 +1,67 @@
+/* Inside of remotes: what remotes.c, remotes_put.c and remotes_record.c share. Not for others. */
+#ifndef CB_BUILDER_REMOTES_INNER_H
+#define CB_BUILDER_REMOTES_INNER_H
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "builder/remotes.h"
+#include "builder/remotespec.h"
+#include "layers/ref.h"
+#include "layers/remotecache.h"
+
+/** Layers of a record, as of an image below a RUN. */
+#define CB_REMOTE_LAYERS_MAX 1000
+
+/** One cache. */
+struct cb_remote_end {
+	struct cb_remote_spec spec;
+	struct cb_remote_cache *cache;
+	struct cb_ref *ref;   /* of a registry, or NULL */
+	atomic_uint failures; /* in a row */
+};
+
+struct cb_remotes {
+	struct cb_build *build;
+	struct cb_remote_end *from, *to;
+	size_t n_from, n_to;
+	char *salt;            /* of all keys */
+	pthread_mutex_t mutex; /* of the maps */
+	pthread_cond_t answered;
+	struct cb_map *asked;   /* key -> struct asking */
+	struct cb_map *uploads; /* digest -> struct uploading */
+	size_t running;         /* uploads under way; the coordinator's */
+	struct cb_map *seen;    /* blobs that a cache was found to have */
+	struct cb_err *failed;  /* of a cache that must not fail */
+};
+
+/** False when the cache was left alone. */
+bool cb_remote_end_alive(const struct cb_remote_end *end);
+/** Counts how a request ended; a warning for the first failure and for the last. Takes @err. Any thread. */
+void cb_remote_end_result(struct cb_remotes *remotes, struct cb_remote_end *end, int code, struct cb_err *err);
+/** The key that caches know @key by. */
+void cb_remotes_key(const struct cb_remotes *remotes, const char *key, struct cb_digest *ret);
+/** The content key of @vertex that every store has: 1 when it is not known. */
+int cb_remotes_content_key(struct cb_remotes *remotes, const struct cb_vertex *vertex, struct cb_digest *ret);
+
+/** A record of a cache. */
+struct cb_remote_record {
+	struct {
+		struct cb_digest diff_id;
+		bool base;
+		int64_t created;
+		struct cb_descriptor blob;
+	} * layers;
+	size_t n_layers;
+	json_t *inputs; /* or NULL */
+	struct cb_descriptor files;
+	bool has_files;
+	int64_t duration_ns;
+};
+/** CB_ERR_CORRUPT for what is none. */
+int cb_remote_record_parse(const char *data, size_t len, struct cb_remote_record *ret, struct cb_err **err);
+void cb_remote_record_done(struct cb_remote_record *record);
+/** The text; caller frees. */
+char *cb_remote_record_write(const struct cb_remote_record *record);
+
+#endif

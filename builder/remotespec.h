@@ -1,0 +1,26 @@
+/* One --cache-from or --cache-to: "type=registry,ref=NAME", or a bare NAME. */
+#ifndef CB_BUILDER_REMOTESPEC_H
+#define CB_BUILDER_REMOTESPEC_H
+
+#include <stdbool.h>
+
+#include "base/err.h"
+#include "base/strv.h"
+#include "layers/compress.h"
+
+enum cb_remote_type { CB_REMOTE_LOCAL_DIR, CB_REMOTE_HTTP, CB_REMOTE_REGISTRY, CB_REMOTE_S3 };
+
+struct cb_remote_spec {
+	enum cb_remote_type type;
+	struct cb_strv attrs; /* "key=value" */
+	bool max;             /* mode=max: all steps, not only those of the result */
+	bool must;            /* ignore-error=false */
+};
+
+/** Fills @ret, which was zeroed; @to: of --cache-to. CB_ERR_USAGE. */
+int cb_remote_spec_parse(const char *text, bool to, struct cb_remote_spec *ret, struct cb_err **err);
+void cb_remote_spec_done(struct cb_remote_spec *spec);
+/** An attribute, or NULL. */
+const char *cb_remote_spec_get(const struct cb_remote_spec *spec, const char *key);
+
+#endif

@@ -1,0 +1,92 @@
+"""A server for the tests of remote caches: GET, HEAD and PUT of files below a directory.
+
+cacheserver.py PORT-FILE DIRECTORY LOG [s3] [grumpy]
+s3: every request must be signed (AWS Signature Version 4, key AKIDTEST, secret sekret, region eu-test-1).
+grumpy: every request is answered with status 500.
+"""
+import hashlib
+import hmac
+import http.server
+import os
+import sys
+import urllib.parse
+
+port_file, root, log_file = sys.argv[1:4]
+options = sys.argv[4:]
+log = open(log_file, "a", buffering=1)
+
+
+def sign(key, text):
+    return hmac.new(key, text.encode(), hashlib.sha256).digest()
+
+
+def signature_is_right(method, path, headers, body):
+    """As the documentation of S3 has it, from the request as it arrived."""
+    authorization = headers.get("Authorization", "")
+    if not authorization.startswith("AWS4-HMAC-SHA256 "):
+        return False
+    parts = dict(part.strip().split("=", 1) for part in authorization.split(" ", 1)[1].split(","))
+    key, day, region, service, end = parts["Credential"].split("/")
+    if (key, region, service, end) != ("AKIDTEST", "eu-test-1", "s3", "aws4_request"):
+        return False
+    payload = headers.get("x-amz-content-sha256", "")
+    if payload != hashlib.sha256(body).hexdigest():
+        return False
+    signed = parts["SignedHeaders"].split(";")
+    if "host" not in signed or "x-amz-date" not in signed or "x-amz-content-sha256" not in signed:
+        return False
+    url = urllib.parse.urlsplit(path)
+    canonical = "\n".join(
+        [method, urllib.parse.quote(urllib.parse.unquote(url.path)), url.query]
+        + ["%s:%s" % (name, " ".join(headers.get(name, "").split())) for name in signed]
+        + ["", ";".join(signed), payload])
+    scope = "/".join([day, region, service, end])
+    text = "\n".join(["AWS4-HMAC-SHA256", headers["x-amz-date"], scope,
+                      hashlib.sha256(canonical.encode()).hexdigest()])
+    secret = sign(sign(sign(sign(b"AWS4sekret", day), region), service), end)
+    return hmac.compare_digest(hmac.new(secret, text.encode(), hashlib.sha256).hexdigest(), parts["Signature"])
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def answer(self, status, body=b""):
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def handle_any(self):
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        path = os.path.join(root, urllib.parse.urlsplit(self.path).path.lstrip("/"))
+        if "grumpy" in options:
+            return self.answer(500, b"no")
+        if "s3" in options and not signature_is_right(self.command, self.path, self.headers, body):
+            log.write("UNSIGNED %s %s\n" % (self.command, self.path))
+            return self.answer(403, b"SignatureDoesNotMatch")
+        log.write("%s %s\n" % (self.command, self.path))
+        if self.command == "PUT":
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path + ".tmp%d" % id(self), "wb") as file:
+                file.write(body)
+            os.rename(path + ".tmp%d" % id(self), path)
+            return self.answer(201)
+        try:
+            with open(path, "rb") as file:
+                data = file.read()
+        except OSError:
+            return self.answer(404)
+        return self.answer(200, data)
+
+    do_GET = do_HEAD = do_PUT = handle_any
+
+    def log_message(self, *_):
+        pass
+
+
+server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+with open(port_file + ".tmp", "w") as file:
+    file.write(str(server.server_address[1]))
+os.rename(port_file + ".tmp", port_file)
+server.serve_forever()

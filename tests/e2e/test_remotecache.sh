@@ -1,0 +1,152 @@
+# users: any
+# Remote caches: two machines (two empty stores) share each kind; what is downloaded, what runs, what is said.
+. "$CBUILD_SOURCE/tests/e2e/lib.sh"
+need python3
+push_busybox
+
+context shared <<END
+FROM $registry/busybox AS build
+WORKDIR /src
+COPY lib /src/lib
+RUN cat lib/* > /lib.o && dd if=/dev/urandom of=/big bs=1024 count=3000 2>/dev/null
+COPY app /src/app
+RUN cat app/* /lib.o > /app.o
+FROM $registry/busybox
+RUN mkdir /etc/app
+COPY --from=build /app.o /app
+RUN wc -l < /app > /lines
+END
+mkdir "$context/lib" "$context/app"
+echo lib >"$context/lib/l" && echo 1 >"$context/app/a" && echo 2 >"$context/app/b"
+cp -R "$context" "$work/pristine"
+servers=()
+trap 'kill "${servers[@]}" 2>/dev/null; finish' EXIT
+
+# machine NAME: an empty store
+machine() {
+	export CBUILD_ROOT=$work/store-$1
+}
+# statuses ARGUMENTS...: builds; the status of each step in $steps
+statuses() {
+	cb build --progress none --explain=json "$@" "$context"
+	account=$(tail -n 1 <<<"$out")
+	steps=$(jq -r '[.steps[].status]|join(" ")' <<<"$account")
+}
+# serve OPTIONS...: a server; its port in $port, its log in $log
+serve() {
+	port_file=$work/port-${#servers[@]} log=$work/log-${#servers[@]}
+	mkdir -p "$work/served-${#servers[@]}"
+	python3 "$here/cacheserver.py" "$port_file" "$work/served-${#servers[@]}" "$log" "$@" &
+	servers+=("$!")
+	for _ in $(seq 100); do
+		[ ! -s "$port_file" ] || break
+		sleep 0.1
+	done
+	port=$(cat "$port_file")
+}
+# store_files: how many layers and blobs there are
+store_files() { find "$CBUILD_ROOT/snapshots" "$CBUILD_ROOT/blobs/sha256" -mindepth 1 -maxdepth 1 -size +1k -o -path '*/snapshots/*' -prune | wc -l; }
+
+# share NAME TO FROM: what must hold of each kind of cache
+share() {
+	local name=$1 to=$2 from=$3
+	say "$name: a first machine gives"
+	rm -rf "$context" && cp -R "$work/pristine" "$context"
+	machine "$name-1"
+	statuses --cache-to "$to,mode=max"
+	is "$name: all ran" "$steps" "ran ran ran ran ran ran ran ran"
+	cb build --progress none -o "type=oci,dest=$work/1.tar" "$context"
+
+	say "$name: a second one takes"
+	machine "$name-2"
+	statuses --cache-from "$from"
+	is "$name: nothing runs" "$steps" "cached cached cached cached cached cached cached cached"
+	is "$name: no layer came" "$(find "$CBUILD_ROOT/snapshots" -mindepth 1 -maxdepth 1 | wc -l)" 0
+	cb build --progress none --cache-from "$from" -o "type=oci,dest=$work/2.tar" "$context"
+	is "$name: nothing is unpacked for an image" "$(find "$CBUILD_ROOT/snapshots" -mindepth 1 -maxdepth 1 | wc -l)" 0
+	is "$name: the big layer of the other stage stayed where it is" "$(find "$CBUILD_ROOT/blobs" -size +2000k | wc -l)" 0
+	is "$name: the same image" "$(oci_config "$work/2.tar" .rootfs)" "$(oci_config "$work/1.tar" .rootfs)"
+	is "$name: the same file" "$(oci_file "$work/2.tar" /lines)" "$(oci_file "$work/1.tar" /lines)"
+
+	say "$name: one file changed on a third"
+	machine "$name-3"
+	echo changed >>"$context/app/b"
+	statuses --cache-from "$from" -o "$work/out-$name"
+	is "$name: what depends on it ran" "$steps" "cached cached cached ran ran cached ran ran"
+	is "$name: why" "$(jq -c '[.steps[]|select(.status=="ran")][0].why|map([.name,.aspect])' <<<"$account")" '[["app/b","content"]]'
+	is "$name: the result" "$(cat "$work/out-$name/lines")" 4
+	statuses
+	is "$name: it is in the store now" "$steps" "cached cached cached cached cached cached cached cached"
+}
+
+share local "type=local,dest=$work/cachedir" "type=local,src=$work/cachedir"
+is "no temporary files" "$(find "$work/cachedir" -name '.tmp*' | wc -l)" 0
+
+serve
+share http "type=http,url=http://127.0.0.1:$port/pre/fix" "type=http,url=http://127.0.0.1:$port/pre/fix/"
+has "layout" "$(cat "$log")" "PUT /pre/fix/cas/"
+has "layout" "$(cat "$log")" "GET /pre/fix/ac/"
+python3 - "$work/served-0/pre/fix/ac" <<-'PY' || fail "records are no ActionResult messages"
+	import os, sys
+	for name in os.listdir(sys.argv[1]):
+	    data = open(os.path.join(sys.argv[1], name), "rb").read()
+	    at, fields = 0, []
+	    while at < len(data):
+	        tag = data[at]; at += 1
+	        size = shift = 0
+	        while True:
+	            byte = data[at]; at += 1
+	            size |= (byte & 127) << shift; shift += 7
+	            if byte < 128: break
+	        fields.append(tag); at += size
+	    assert at == len(data) and fields[-1] == 0x2a and set(fields[:-1]) <= {0x12}, (name, fields)
+PY
+
+registry_start
+share registry "type=registry,ref=$registry/cache:1" "$registry/cache:1"
+is "a plain image manifest" "$(curl -fs -H 'Accept: application/vnd.oci.image.manifest.v1+json' "http://$registry/v2/cache/manifests/1" | jq -r .config.mediaType)" \
+	"application/vnd.cbuild.cache.config.v1+json"
+
+serve s3
+export AWS_ACCESS_KEY_ID=AKIDTEST AWS_SECRET_ACCESS_KEY=sekret
+s3="type=s3,bucket=bucket,region=eu-test-1,endpoint_url=http://127.0.0.1:$port,prefix=a/"
+share s3 "$s3" "$s3"
+hasnt "all requests are signed" "$(cat "$log")" UNSIGNED
+has "layout" "$(cat "$log")" "PUT /bucket/a/cas/"
+
+say "mode=min gives the layers of the result only"
+rm -rf "$context" && cp -R "$work/pristine" "$context"
+machine min-1
+cb build --progress none --cache-to "type=local,dest=$work/mindir" "$context"
+is "no big layer" "$(find "$work/mindir" -size +2000k | wc -l)" 0
+machine min-2
+statuses --cache-from "type=local,src=$work/mindir"
+is "all is there for the result" "$steps" "cached cached cached cached cached cached cached cached"
+
+say "caches that fail are no failure"
+serve grumpy
+machine grumpy
+cb build --progress plain --cache-from "type=http,url=http://127.0.0.1:$port" --cache-to "type=http,url=http://127.0.0.1:$port" "$context"
+has "a warning" "$out" "it is left alone from now on"
+AWS_SECRET_ACCESS_KEY=wrong cb build --progress plain --cache-to "$s3" "$context"
+has "a warning" "$out" "WARNING"
+cb build --progress plain --cache-from type=http,url=http://127.0.0.1:1 --no-cache-filter none "$context"
+has "nobody is there" "$out" "WARNING"
+status 126 "$CBUILD" build --progress plain --cache-to "type=http,url=http://127.0.0.1:1,ignore-error=false" "$context"
+
+say "what a cache says is checked"
+machine poison
+cp -R "$work/cachedir" "$work/poison"
+for blob in "$work"/poison/cas/*; do
+	python3 -c 'import sys; f=open(sys.argv[1],"r+b"); d=f.read(1); f.seek(0); f.write(bytes([d[0]^1]))' "$blob"
+done
+status 1 "$CBUILD" build --progress plain --cache-from "type=local,src=$work/poison" -o "$work/poisoned" "$context"
+has "other bytes are refused" "$out" "sha256:"
+for record in "$work"/poison/ac/*; do echo '{"version":1,"layers":[{"diff_id":"../../x"}]}' >"$record"; done
+cb build --progress plain --cache-from "type=local,src=$work/poison" "$context"
+has "a record that is none" "$out" "WARNING"
+
+say "wrong options"
+for bad in type=gha type=local type=local,dest=x,mode=most "type=http,url=http://x,zone=1" ""; do
+	status 2 "$CBUILD" build --cache-to "$bad" "$context"
+done
