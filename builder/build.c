@@ -17,12 +17,19 @@
  */
 #define SYNC_AFTER_NS 2000000000u
 
+static int too_many_platforms(struct cb_err **err)
+{
+	cb_err_set(err, CB_ERR_UNSUPPORTED, "more than one --platform is not supported yet");
+	return cb_err_hint(
+		err, CB_ERR_UNSUPPORTED, "build each under a name of its own and join them with cbuild index create");
+}
+
 static int platforms(const struct cb_settings *settings, struct cb_plan_options *options, struct cb_err **err)
 {
 	cb_platform_host(&options->build);
 	options->target = options->build;
 	if (settings->platforms.n > 1)
-		return cb_err_set(err, CB_ERR_UNSUPPORTED, "more than one --platform is not supported yet");
+		return too_many_platforms(err);
 	if (settings->platforms.n == 1 && cb_platform_parse(settings->platforms.v[0], &options->target, err) < 0)
 		return cb_err_wrap(err, CB_ERR_USAGE, "--platform");
 	return 0;

@@ -30,6 +30,8 @@ const struct cb_command cb_commands[] = {
 		{ cb_push_options, cb_access_options }, cb_cmd_push },
 	{ "pull", "[OPTIONS] NAME", "fetch an image into the store", { cb_pull_options, cb_access_options },
 		cb_cmd_pull },
+	{ "index", "create [OPTIONS] NAME SOURCE...", "join images of single platforms in one name",
+		{ cb_index_options, cb_access_options }, cb_cmd_index },
 	{ "login", "[OPTIONS] [REGISTRY]", "try and keep user and password of a registry",
 		{ cb_login_options, cb_access_options }, cb_cmd_login },
 	{ "logout", "[REGISTRY]", "forget user and password of a registry", { NULL, NULL }, cb_cmd_logout },

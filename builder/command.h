@@ -30,13 +30,14 @@ int cb_command_main(int argc, char **argv);
 /* Tables of the commands that have options of their own, each defined beside its command; build's are in settings.h. */
 extern const struct cb_opt cb_graph_options[], cb_run_options[], cb_parse_options[], cb_fmt_options[],
 	cb_flatten_options[], cb_check_options_table[], cb_doctor_options[], cb_explain_options[];
-extern const struct cb_opt cb_push_options[], cb_pull_options[], cb_login_options[];
+extern const struct cb_opt cb_push_options[], cb_pull_options[], cb_login_options[], cb_index_options[];
 extern const struct cb_opt cb_fsck_options[], cb_du_options[], cb_prune_options[], cb_policy_options[];
 
 int cb_cmd_build(int argc, char **argv);
 int cb_cmd_check(int argc, char **argv);
 int cb_cmd_explain(int argc, char **argv);
 int cb_cmd_graph(int argc, char **argv);
+int cb_cmd_index(int argc, char **argv);
 int cb_cmd_login(int argc, char **argv);
 int cb_cmd_logout(int argc, char **argv);
 int cb_cmd_push(int argc, char **argv);

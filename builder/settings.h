@@ -80,13 +80,13 @@ struct cb_settings {
 	struct cb_strv tags;
 	struct cb_output_spec *outputs;
 	size_t n_outputs, cap_outputs;
-	bool push;
 	char *iidfile, *metadata_file;
 	bool reproducible; /* SOURCE_DATE_EPOCH has a default, and is the time of every file of new layers */
 	/* cache */
 	bool no_cache;
 	struct cb_strv no_cache_filter; /* stage names */
 	bool pull;
+	bool push; /* to the registries of the names */
 	enum cb_explain_mode explain;
 	struct cb_strv cache_from, cache_to; /* as given */
 	/* steps */

@@ -53,6 +53,8 @@ _cbuild_options()
 		echo "--format -o --output --root --help" ;;
 	load)
 		echo "-i --input -q --quiet --root -t --tag --help" ;;
+	index)
+		echo "--digest-file --push --progress -q --quiet --root --ca-cert --insecure-registry --registry-retries --registry-timeout --upload-chunk --help" ;;
 	esac
 }
 
@@ -64,7 +66,7 @@ _cbuild()
 	command=build
 	for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
 		case $word in
-		build | check | explain | graph | verify | run | parse | fmt | flatten | doctor | fsck | du | prune | policy | push | pull | login | logout | images | tag | rmi | inspect | history | save | load | debug | version | help)
+		build | check | explain | graph | verify | run | parse | fmt | flatten | doctor | fsck | du | prune | policy | push | pull | login | logout | images | tag | rmi | inspect | history | save | load | index | debug | version | help)
 			command=$word
 			break
 			;;
@@ -138,11 +140,12 @@ _cbuild()
 		return
 	fi
 	if ((COMP_CWORD == 1)); then
-		COMPREPLY=($(compgen -W "build check explain graph verify run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load debug version help" -- "$cur"))
+		COMPREPLY=($(compgen -W "build check explain graph verify run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load index debug version help" -- "$cur"))
 	fi
 	case $command in
-	help) COMPREPLY=($(compgen -W "build check explain graph verify run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load debug version" -- "$cur")) ;;
+	help) COMPREPLY=($(compgen -W "build check explain graph verify run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load index debug version" -- "$cur")) ;;
 	debug) COMPREPLY=($(compgen -W "words" -- "$cur")) ;;
+	index) COMPREPLY=($(compgen -W "create" -- "$cur")) ;;
 	build | explain | graph | verify | flatten) COMPREPLY+=($(compgen -d -- "$cur")) ;;
 	check | parse | fmt) COMPREPLY=($(compgen -f -- "$cur")) ;;
 	esac

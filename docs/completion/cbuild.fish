@@ -1,7 +1,7 @@
 # fish completion for cbuild
 
-set -l commands build check explain graph verify run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load debug version help
-set -l building "not __fish_seen_subcommand_from explain run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load debug version help"
+set -l commands build check explain graph verify run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load index debug version help
+set -l building "not __fish_seen_subcommand_from explain run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load index debug version help"
 
 complete -c cbuild -f
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a build -d 'build an image (the default command)'
@@ -29,6 +29,7 @@ complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a inspect -d 
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a history -d 'show what an image was made by'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a save -d 'write images to an archive'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a load -d 'read images from an archive or a layout'
+complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a index -d 'join images of single platforms in one name'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a debug -d 'answer requests for expansion on standard input'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a version -d 'print the version'
 complete -c cbuild -n "not __fish_seen_subcommand_from $commands" -a help -d 'explain cbuild or one command'
@@ -37,7 +38,8 @@ complete -c cbuild -n "__fish_seen_subcommand_from parse" -F
 complete -c cbuild -n "__fish_seen_subcommand_from fmt" -F
 complete -c cbuild -n "__fish_seen_subcommand_from flatten" -a "(__fish_complete_directories)"
 complete -c cbuild -n "__fish_seen_subcommand_from debug" -a words
-complete -c cbuild -n "__fish_seen_subcommand_from help" -a "build check explain graph verify run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load debug version"
+complete -c cbuild -n "__fish_seen_subcommand_from index" -a create
+complete -c cbuild -n "__fish_seen_subcommand_from help" -a "build check explain graph verify run parse fmt flatten doctor fsck du prune policy push pull login logout images tag rmi inspect history save load index debug version"
 complete -c cbuild -s h -l help -d 'print this help'
 complete -c cbuild -n $building -l add-host -x -d 'add a line to /etc/hosts of RUN steps'
 complete -c cbuild -n $building -l allow -x -a "network.host security.insecure" -d 'grant what a Buildfile may ask for: network.host, security.insecure'
@@ -138,6 +140,28 @@ complete -c cbuild -n "__fish_seen_subcommand_from policy" -l root -x -a "(__fis
 complete -c cbuild -n "__fish_seen_subcommand_from explain" -a "(__fish_complete_directories)"
 complete -c cbuild -n "__fish_seen_subcommand_from explain" -l format -x -a 'text json' -d 'text, or JSON for programs'
 complete -c cbuild -n "__fish_seen_subcommand_from explain" -l root -x -a '(__fish_complete_directories)' -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from images" -l digests -d 'show the digests of the manifests'
+complete -c cbuild -n "__fish_seen_subcommand_from images" -l format -x -a "text json" -d 'text or json'
+complete -c cbuild -n "__fish_seen_subcommand_from images" -l no-trunc -d 'whole ids'
+complete -c cbuild -n "__fish_seen_subcommand_from images" -s q -l quiet -d 'only the image ids'
+complete -c cbuild -n "__fish_seen_subcommand_from images" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from tag" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from rmi" -s f -l force -d 'remove all names of an image that is given by its id; an image that is not there is no failure'
+complete -c cbuild -n "__fish_seen_subcommand_from rmi" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from inspect" -l platform -x -d 'of an image of several platforms this one'
+complete -c cbuild -n "__fish_seen_subcommand_from inspect" -l raw -x -a "manifest config index" -d 'the bytes of a document: manifest, config, or index'
+complete -c cbuild -n "__fish_seen_subcommand_from inspect" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from history" -l format -x -a "text json" -d 'text or json'
+complete -c cbuild -n "__fish_seen_subcommand_from history" -l no-trunc -d 'whole lines'
+complete -c cbuild -n "__fish_seen_subcommand_from history" -l platform -x -d 'of an image of several platforms this one'
+complete -c cbuild -n "__fish_seen_subcommand_from history" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from save" -l format -x -a "docker oci oci-dir" -d 'docker (for docker load; the default), oci (an OCI layout in a tar), or oci-dir (in a directory)'
+complete -c cbuild -n "__fish_seen_subcommand_from save" -s o -l output -r -F -d 'the file or directory; default: standard output'
+complete -c cbuild -n "__fish_seen_subcommand_from save" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from load" -s i -l input -r -F -d 'the archive or OCI layout; default: standard input'
+complete -c cbuild -n "__fish_seen_subcommand_from load" -s q -l quiet -d 'print image ids only'
+complete -c cbuild -n "__fish_seen_subcommand_from load" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from load" -s t -l tag -x -d 'name the image so, too; the archive must have only one'
 complete -c cbuild -n "__fish_seen_subcommand_from push" -l digest-file -r -F -d 'write the digest of what was pushed to FILE'
 complete -c cbuild -n "__fish_seen_subcommand_from push" -l progress -x -a "auto tty plain rawjson quiet none" -d 'how progress is shown'
 complete -c cbuild -n "__fish_seen_subcommand_from push" -s q -l quiet -d 'show no progress'
@@ -167,25 +191,13 @@ complete -c cbuild -n "__fish_seen_subcommand_from login" -l insecure-registry -
 complete -c cbuild -n "__fish_seen_subcommand_from login" -l registry-retries -x -d 'try again at most N times without progress; default: 5'
 complete -c cbuild -n "__fish_seen_subcommand_from login" -l registry-timeout -x -d 'how long a registry may be silent; default: 30'
 complete -c cbuild -n "__fish_seen_subcommand_from login" -l upload-chunk -x -d 'send larger blobs in pieces of this size; default: whole, in pieces only when that fails'
-complete -c cbuild -n "__fish_seen_subcommand_from images" -l digests -d 'show the digests of the manifests'
-complete -c cbuild -n "__fish_seen_subcommand_from images" -l format -x -a "text json" -d 'text or json'
-complete -c cbuild -n "__fish_seen_subcommand_from images" -l no-trunc -d 'whole ids'
-complete -c cbuild -n "__fish_seen_subcommand_from images" -s q -l quiet -d 'only the image ids'
-complete -c cbuild -n "__fish_seen_subcommand_from images" -l root -x -a "(__fish_complete_directories)" -d 'the store'
-complete -c cbuild -n "__fish_seen_subcommand_from tag" -l root -x -a "(__fish_complete_directories)" -d 'the store'
-complete -c cbuild -n "__fish_seen_subcommand_from rmi" -s f -l force -d 'remove all names of an image that is given by its id; an image that is not there is no failure'
-complete -c cbuild -n "__fish_seen_subcommand_from rmi" -l root -x -a "(__fish_complete_directories)" -d 'the store'
-complete -c cbuild -n "__fish_seen_subcommand_from inspect" -l platform -x -d 'of an image of several platforms this one'
-complete -c cbuild -n "__fish_seen_subcommand_from inspect" -l raw -x -a "manifest config index" -d 'the bytes of a document: manifest, config, or index'
-complete -c cbuild -n "__fish_seen_subcommand_from inspect" -l root -x -a "(__fish_complete_directories)" -d 'the store'
-complete -c cbuild -n "__fish_seen_subcommand_from history" -l format -x -a "text json" -d 'text or json'
-complete -c cbuild -n "__fish_seen_subcommand_from history" -l no-trunc -d 'whole lines'
-complete -c cbuild -n "__fish_seen_subcommand_from history" -l platform -x -d 'of an image of several platforms this one'
-complete -c cbuild -n "__fish_seen_subcommand_from history" -l root -x -a "(__fish_complete_directories)" -d 'the store'
-complete -c cbuild -n "__fish_seen_subcommand_from save" -l format -x -a "docker oci oci-dir" -d 'docker (for docker load; the default), oci (an OCI layout in a tar), or oci-dir (in a directory)'
-complete -c cbuild -n "__fish_seen_subcommand_from save" -s o -l output -r -F -d 'the file or directory; default: standard output'
-complete -c cbuild -n "__fish_seen_subcommand_from save" -l root -x -a "(__fish_complete_directories)" -d 'the store'
-complete -c cbuild -n "__fish_seen_subcommand_from load" -s i -l input -r -F -d 'the archive or OCI layout; default: standard input'
-complete -c cbuild -n "__fish_seen_subcommand_from load" -s q -l quiet -d 'print image ids only'
-complete -c cbuild -n "__fish_seen_subcommand_from load" -l root -x -a "(__fish_complete_directories)" -d 'the store'
-complete -c cbuild -n "__fish_seen_subcommand_from load" -s t -l tag -x -d 'name the image so, too; the archive must have only one'
+complete -c cbuild -n "__fish_seen_subcommand_from index" -l digest-file -r -F -d 'write the digest of the index to FILE'
+complete -c cbuild -n "__fish_seen_subcommand_from index" -l push -d 'push it, with all its images, to the registry of NAME'
+complete -c cbuild -n "__fish_seen_subcommand_from index" -l progress -x -a "auto tty plain rawjson quiet none" -d 'how progress is shown'
+complete -c cbuild -n "__fish_seen_subcommand_from index" -s q -l quiet -d 'show no progress'
+complete -c cbuild -n "__fish_seen_subcommand_from index" -l root -x -a "(__fish_complete_directories)" -d 'the store'
+complete -c cbuild -n "__fish_seen_subcommand_from index" -l ca-cert -r -F -d 'trust these certificates (PEM) of registries and servers too'
+complete -c cbuild -n "__fish_seen_subcommand_from index" -l insecure-registry -x -d 'allow plain HTTP and unknown certificates for this registry'
+complete -c cbuild -n "__fish_seen_subcommand_from index" -l registry-retries -x -d 'try again at most N times without progress; default: 5'
+complete -c cbuild -n "__fish_seen_subcommand_from index" -l registry-timeout -x -d 'how long a registry may be silent; default: 30'
+complete -c cbuild -n "__fish_seen_subcommand_from index" -l upload-chunk -x -d 'send larger blobs in pieces of this size; default: whole, in pieces only when that fails'

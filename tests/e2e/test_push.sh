@@ -168,6 +168,25 @@ cb push --root "$work/store2" "$plain/multi:all" "$plain/multi2:all" --digest-fi
 is "index" "$(cat "$work/digest")" "sha256:$(sha <"$work/index")"
 is "its bytes" "$(raw --tls-verify=false "docker://$plain/multi2:all" | sha)" "$(sha <"$work/index")"
 
+say "images of single platforms joined"
+for arch in amd64 arm64; do
+	context $arch <<END
+FROM scratch
+COPY Buildfile /$arch
+END
+	cb build --root "$work/store3" --platform linux/$arch -t "joined:$arch" "$context"
+done
+cb index create --root "$work/store3" --push "$plain/joined:1" joined:amd64 joined:arm64 --digest-file "$work/digest"
+is "its platforms" "$(raw --tls-verify=false "docker://$plain/joined:1" | jq -rc '[.manifests[].platform.architecture] | join(" ")')" "amd64 arm64"
+is "its digest" "$(cat "$work/digest")" "sha256:$(raw --tls-verify=false "docker://$plain/joined:1" | sha)"
+cb pull --root "$work/store4" --platform linux/arm64 "$plain/joined:1"
+is "arm64 chosen" "$(jq -r .config.digest "$work/store4/blobs/sha256/${out##*@sha256:}")" \
+	"$(skopeo_ inspect --raw --tls-verify=false "docker://$plain/joined:1" | jq -r '.manifests[1].digest' | sed 's/.*://' | xargs -I{} jq -r .config.digest "$work/store3/blobs/sha256/{}")"
+cb index create --root "$work/store4" again:1 "docker://$plain/joined:1" --digest-file "$work/digest2"
+is "the same again" "$(cat "$work/digest2")" "$(cat "$work/digest")"
+status 1 "$CBUILD" index create --root "$work/store3" no:1 joined:amd64 "docker://$plain/team/app:whole"
+has "says which is twice" "$out" "second image for linux/amd64"
+
 say "mirrors are for pulling"
 printf 'unqualified-search-registries = []\n[[registry]]\nlocation = "registry.invalid"\n[[registry.mirror]]\nlocation = "%s/team"\ninsecure = true\n' "$plain" >"$CONTAINERS_REGISTRIES_CONF"
 cb pull --root "$work/store2" registry.invalid/app:whole
