@@ -113,13 +113,15 @@ static const char *remedy_for(enum cb_isolation isolation, const char *reason)
 		return geteuid()
 			       ? "run as root (sudo), or be content with the others"
 			       : "in a container: give it CAP_SYS_ADMIN (--privileged), or be content with the others";
+	if (isolation == CB_ISOLATION_CHROOT)
+		return "only root of the container may chroot; or allow user namespaces, which is better";
 	if (strstr(reason, "is not installed"))
 		return "apt-get install uidmap (or your distribution's package with newuidmap)";
 	if (isolation == CB_ISOLATION_RANGES && (strstr(reason, "has no range") || strstr(reason, "/etc/sub")))
 		return "as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER";
 	if (strstr(reason, "newuidmap failed") || strstr(reason, "newgidmap failed"))
 		return "newuidmap and newgidmap must be setuid root (or have file capabilities), outside of no_new_privs";
-	return "";
+	return "see docs/isolation.md for what each rung needs";
 }
 
 static int read_report(int fd, enum cb_isolation isolation, struct cb_doctor_rung *ret, struct cb_err **err)
