@@ -277,6 +277,13 @@ static int expand_port(const char *word, struct cb_strv *ret, struct cb_err **er
 	return 0;
 }
 
+int cb_imagestate_check_port(const char *word, struct cb_err **err)
+{
+	cleanup_strv struct cb_strv ports = { 0 };
+
+	return expand_port(word, &ports, err);
+}
+
 int cb_imagestate_expose(struct cb_imagestate *state, const struct cb_strv *words, struct cb_err **err)
 {
 	cleanup_strv struct cb_strv ports = { 0 };

@@ -46,6 +46,8 @@ void cb_imagestate_cmd(struct cb_imagestate *state, const struct cb_command_form
 void cb_imagestate_entrypoint(struct cb_imagestate *state, const struct cb_command_form *command);
 void cb_imagestate_shell(struct cb_imagestate *state, const struct cb_texts *argv);
 void cb_imagestate_healthcheck(struct cb_imagestate *state, const struct cb_health_check *check);
+/** CB_ERR_INPUT without a place when @word is nothing that EXPOSE takes. */
+int cb_imagestate_check_port(const char *word, struct cb_err **err);
 /** EXPOSE of words "8080", "80-90/udp", "ip:host:container". CB_ERR_INPUT without a place. */
 int cb_imagestate_expose(struct cb_imagestate *state, const struct cb_strv *words, struct cb_err **err);
 int cb_imagestate_volume(struct cb_imagestate *state, const struct cb_strv *paths, struct cb_err **err);

@@ -4,6 +4,8 @@
 
 #include "base/buf.h"
 #include "builder/planner.h"
+#include "layers/chmod.h"
+#include "parser/dockerignore.h"
 
 static int check_remote(const struct cb_instr *instr, struct cb_text text, const char *source, struct cb_err **err)
 {
@@ -29,6 +31,35 @@ static void operands_done(struct operands *o)
 	free(o->checksum);
 }
 
+/* Steps parse these again: what is wrong is told before anything runs, and where it stands. */
+static int check_chmod(const char *value, struct cb_text text, struct cb_err **err)
+{
+	cleanup_chmod struct cb_chmod chmod = { 0 };
+	int r = cb_chmod_parse(value, &chmod, err);
+
+	return r < 0 ? cb_err_locate(err, r, text.line, text.col, text.line) : 0;
+}
+
+static int check_excludes(const struct cb_copy *copy, struct cb_err **err)
+{
+	for (size_t i = 0; i < copy->excludes.n; i++) {
+		const struct cb_text *text = &copy->excludes.v[i];
+		CB_CLEANUP(cb_ignore_free) struct cb_ignore *ignore = NULL;
+		cleanup_strv struct cb_strv one = { 0 };
+		int r;
+
+		cb_strv_add(&one, text->s);
+		r = cb_ignore_new(&one, &ignore, err);
+		if (r < 0) {
+			if (err && *err)
+				(*err)->line = 0; /* it counts patterns */
+			cb_err_wrap(err, r, "--exclude");
+			return cb_err_locate(err, r, text->line, text->col, text->line);
+		}
+	}
+	return 0;
+}
+
 static int expand_operands(const struct plan_step *step, struct operands *o, struct cb_err **err)
 {
 	const struct cb_scope *scope = &step->stage->scope;
@@ -49,11 +80,15 @@ static int expand_operands(const struct plan_step *step, struct operands *o, str
 		r = cb_scope_expand(scope, copy->chown, &o->chown, err);
 	if (r == 0 && copy->chmod.s)
 		r = cb_scope_expand(scope, copy->chmod, &o->chmod, err);
+	if (r == 0 && o->chmod && *o->chmod)
+		r = check_chmod(o->chmod, copy->chmod, err);
 	if (r == 0 && copy->checksum.s)
 		r = cb_scope_expand(scope, copy->checksum, &o->checksum, err);
 	if (r == 0 && o->checksum && *o->checksum && (o->n_remote != 1 || o->sources.n != 1 || copy->n_files))
 		r = cb_err_at(err, CB_ERR_INPUT, copy->checksum.line, copy->checksum.col,
 			o->n_remote ? "--checksum is for a single source" : "--checksum requires a remote source");
+	if (r == 0)
+		r = check_excludes(copy, err);
 	for (size_t i = 0; i < copy->excludes.n; i++)
 		cb_strv_add(&o->excludes, copy->excludes.v[i].s);
 	return r;

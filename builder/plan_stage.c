@@ -332,23 +332,36 @@ static int plan_workdir(struct cb_planner *p, const struct plan_step *step, stru
 	return 0;
 }
 
-static int compare_words(const void *a, const void *b)
+static int compare_texts(const void *a, const void *b)
 {
-	return strcmp(*(const char *const *)a, *(const char *const *)b);
+	return strcmp(((const struct cb_text *)a)->s, ((const struct cb_text *)b)->s);
+}
+
+static struct cb_text *xcopy_texts(const struct cb_texts *texts)
+{
+	struct cb_text *copy = cb_xcalloc(texts->n + 1, sizeof(*copy));
+
+	if (texts->n)
+		memcpy(copy, texts->v, texts->n * sizeof(*copy));
+	return copy;
 }
 
 static int plan_expose(struct stage_plan *sp, const struct cb_instr *instr, struct cb_err **err)
 {
 	cleanup_strv struct cb_strv words = { 0 };
-	cleanup_free const char **texts = cb_xcalloc(instr->words.n + 1, sizeof(*texts));
+	cleanup_free struct cb_text *texts = xcopy_texts(&instr->words);
 
-	for (size_t i = 0; i < instr->words.n; i++)
-		texts[i] = instr->words.v[i].s;
-	qsort(texts, instr->words.n, sizeof(*texts), compare_words);
+	/* History has them sorted as they are written. */
+	qsort(texts, instr->words.n, sizeof(*texts), compare_texts);
 	for (size_t i = 0; i < instr->words.n; i++) {
-		struct cb_text text = { texts[i], instr->words.v[0].line, instr->words.v[0].col };
-		int r = cb_scope_expand_words(&sp->scope, text, &words, err);
+		size_t first = words.n;
+		int r = cb_scope_expand_words(&sp->scope, texts[i], &words, err);
 
+		for (size_t k = first; r == 0 && k < words.n; k++) {
+			r = cb_imagestate_check_port(words.v[k], err);
+			if (r < 0)
+				return cb_err_locate(err, r, texts[i].line, texts[i].col, texts[i].line);
+		}
 		if (r < 0)
 			return r;
 	}

@@ -350,14 +350,19 @@ static void format_lines(struct formatter *f)
 		add_between(f, line, false);
 }
 
+static bool begins_as_mark(const char *text)
+{
+	return cb_str_starts(text, "\xef\xbb\xbf") || cb_str_starts(text, "\xfe\xff") ||
+	       cb_str_starts(text, "\xff\xfe");
+}
+
 /* An instruction may begin with what is a byte order mark at the very beginning of a file: the next one is none. */
 static void guard_mark(struct formatter *f)
 {
-	static const char mark[] = "\xef\xbb\xbf", two[] = "\xef\xbb\xbf\xef\xbb\xbf";
 	struct cb_buf guarded = { 0 };
 
-	if (!f->file->n_nodes || !cb_str_starts(f->file->nodes[0]->original, mark) ||
-		!cb_str_starts(cb_buf_str(&f->out), mark) || cb_str_starts(cb_buf_str(&f->out), two))
+	if (!f->file->n_nodes || !begins_as_mark(f->file->nodes[0]->original) || !begins_as_mark(cb_buf_str(&f->out)) ||
+		cb_str_starts(cb_buf_str(&f->out), "\xef\xbb\xbf\xef\xbb\xbf"))
 		return;
 	cb_buf_adds(&guarded, f->eol);
 	cb_buf_add(&guarded, f->out.data, f->out.len);

@@ -58,6 +58,7 @@ static const struct grammar_case rows[] = {
 	{ "continuation before the keyword", "\\\n RUN a\n", NULL },
 	{ "byte order mark", "\xef\xbb\xbfrun a", "\xef\xbb\xbfRUN a\n" },
 	{ "which is none behind a blank line", "\n\xef\xbb\xbfrun a\n", NULL },
+	{ "nor one of UTF-16", "\n\xfe\xffrun a\n", NULL },
 	{ "nor twice", "\xef\xbb\xbf\xef\xbb\xbfrun a\n", NULL },
 	{ "CR LF", "from a\r\n\r\n\r\nrun a \\\r\n  b\r\nRUN <<E\r\nx\r\nE",
 		"FROM a\r\n\r\nRUN a \\\r\n    b\r\nRUN <<E\r\nx\r\nE\r\n" },
