@@ -1,5 +1,7 @@
 #include "builder/access.h"
 
+#include "builder/step_trust.h"
+
 #include <string.h>
 
 #include "base/num.h"
@@ -70,7 +72,8 @@ int cb_access_set(struct cb_access *access, const struct cb_opt *opt, const char
 
 void cb_access_apply(const struct cb_access *access, struct cb_registry_options *options)
 {
-	options->http.ca_file = access->ca_cert;
+	/* What the host trusts is trusted anyway. */
+	options->http.ca_file = cb_str_eq(access->ca_cert, CB_TRUST_HOST) ? NULL : access->ca_cert;
 	options->insecure_hosts = (const char *const *)access->insecure.v;
 	options->http.retries = access->retries;
 	options->upload_chunk = access->upload_chunk;

@@ -65,12 +65,13 @@ struct cb_build {
 	enum cb_layer_times layer_times;
 	bool offline; /* registries are not asked for base images */
 	int signal_fd;
-	int signal;         /* that was received, or 0 */
-	uint64_t deadline;  /* of the build on the monotonic clock, or 0 */
-	bool timed_out;     /* it is over */
-	bool wants_network; /* some RUN step is on the network that has to be connected first */
-	char *warned;       /* warnings that were shown */
-	atomic_bool wrote;  /* something new is in the store */
+	int signal;          /* that was received, or 0 */
+	uint64_t deadline;   /* of the build on the monotonic clock, or 0 */
+	bool timed_out;      /* it is over */
+	struct cb_buf trust; /* certificates of --ca-cert for steps; empty: none */
+	bool wants_network;  /* some RUN step is on the network that has to be connected first */
+	char *warned;        /* warnings that were shown */
+	atomic_bool wrote;   /* something new is in the store */
 };
 
 /** Time stamps of what a step makes from nothing: SOURCE_DATE_EPOCH or now. */

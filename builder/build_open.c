@@ -18,6 +18,7 @@
 #include "builder/policy.h"
 #include "builder/remotes.h"
 #include "builder/secret.h"
+#include "builder/step_trust.h"
 
 /* RUN steps at once when --jobs does not say: they wait more than they compute. */
 #define JOBS_DEFAULT 64
@@ -110,6 +111,8 @@ static int build_open(struct cb_build *build, bool runs, struct cb_err **err)
 	r = cb_policy_of(build->store, &build->policy, err);
 	if (r == 0)
 		cb_store_set_quota(build->store, build->policy.quota);
+	if (r == 0 && runs && settings->access.ca_cert)
+		r = cb_trust_load(settings->access.ca_cert, &build->trust, err);
 	if (r == 0 && runs)
 		r = open_runtime(build, err);
 	if (r == 0)
@@ -208,6 +211,7 @@ struct cb_build *cb_build_close(struct cb_build *build)
 	cb_queue_free(build->scheduler.queue);
 	cb_cancel_free(build->scheduler.cancel);
 	cb_closep(&build->signal_fd);
+	cb_buf_done(&build->trust);
 	free(build->shown);
 	free(build);
 	return NULL;

@@ -15,6 +15,7 @@
 #include "builder/hostaddress.h"
 #include "builder/redact.h"
 #include "builder/step_mounts.h"
+#include "builder/step_trust.h"
 #include "layers/dest.h"
 #include "layers/plainroot.h"
 #include "runtime/user.h"
@@ -36,6 +37,7 @@ struct run {
 	struct cb_user user;
 	struct cb_strv env;
 	struct cb_run_mounts mounts;
+	struct cb_trust *trust;
 	struct cb_extra_host *hosts;
 	struct cb_strv host_texts;
 	char *gateway; /* what host-gateway stands for, or NULL */
@@ -48,6 +50,7 @@ static void run_done(struct run *run)
 	cb_plainroot_free(run->plain);
 	cb_snapshot_free(run->plain_dir);
 	cb_run_mounts_done(&run->mounts);
+	cb_trust_free(run->trust);
 	cb_tree_free(run->tree);
 	free(run->layers);
 	cb_user_done(&run->user);
@@ -202,6 +205,20 @@ static int make_root(struct run *run, const struct cb_chain *chain, struct cb_sn
 	return spec->work_fd < 0 ? spec->work_fd : 0;
 }
 
+/* A root that is no overlay has no upper to put the certificates in: the variables have to do there. */
+static int add_trust(struct run *run, int upper, struct cb_err **err)
+{
+	struct cb_run_mount mount;
+	int r = cb_trust_begin(
+		run->tree, &run->build->trust, run->plain ? -1 : upper, &run->env, &mount, &run->trust, err);
+
+	if (r < 0)
+		return r;
+	run->mounts.v = cb_xreallocarray(run->mounts.v, run->mounts.n + 1, sizeof(*run->mounts.v));
+	run->mounts.v[run->mounts.n++] = mount;
+	return 0;
+}
+
 static int prepare(struct run *run, struct cb_snapshot *snapshot, struct cb_run_spec *spec, struct cb_err **err)
 {
 	const struct cb_op_run *op = run->op;
@@ -224,6 +241,10 @@ static int prepare(struct run *run, struct cb_snapshot *snapshot, struct cb_run_
 		return r;
 	make_env(run);
 	r = cb_run_mounts_make(run->build, run->vertex, &run->mounts, &run->env, err);
+	if (r < 0)
+		return r;
+	if (run->build->trust.len)
+		r = add_trust(run, cb_snapshot_fs(snapshot), err);
 	if (r < 0)
 		return r;
 	spec->mounts = run->mounts.v;
@@ -414,6 +435,8 @@ int cb_step_run(struct cb_build *build, struct cb_vertex *vertex, struct cb_snap
 	close(errout[0]);
 	if (r == 0)
 		r = outcome(&run, &result, err);
+	if (r == 0 && run.trust && !run.plain)
+		r = cb_trust_end(run.trust, cb_build_flavour(build), cb_snapshot_fs(snapshot), err);
 	if (r == 0 && run.plain)
 		r = cb_plainroot_take(run.plain, cb_snapshot_fs(snapshot), err);
 	return r;
