@@ -286,7 +286,7 @@ static int load(struct request *request, struct cb_buf *out, struct cb_err **err
 	cleanup_import struct cb_import import = { 0 };
 	cleanup_close int fd = -EBADF;
 	struct cb_pool *pool;
-	bool dir;
+	bool dir = false;
 	int r;
 
 	if (request->operands.n > 1 || (request->operands.n && request->file))
