@@ -13,6 +13,7 @@
 #include "base/num.h"
 #include "base/path.h"
 #include "builder/account.h"
+#include "builder/annotations.h"
 #include "builder/build.h"
 #include "builder/check_source.h"
 #include "builder/command.h"
@@ -20,6 +21,7 @@
 #include "builder/help.h"
 #include "builder/include.h"
 #include "builder/leakscan.h"
+#include "builder/output_drivers.h"
 #include "builder/remotes.h"
 #include "builder/report.h"
 #include "builder/secret.h"
@@ -114,6 +116,33 @@ static int add_push(const struct cb_settings *settings, struct outputs *outputs,
 	return outputs->push ? 0 : add_output(outputs, &registry, &settings->tags, err);
 }
 
+/* What goes on to other programs is the digest of a manifest. */
+static int check_ci(const struct cb_settings *settings, const struct outputs *outputs, struct cb_err **err)
+{
+	json_t *manifest = NULL, *descriptor = NULL;
+	int r = check_file("digest-file", settings->digest_file, err);
+
+	if (r == 0)
+		r = check_file("output-env", settings->output_env, err);
+	if (r == 0)
+		r = cb_output_ci_check(settings, err);
+	if (r == 0)
+		r = cb_annotations_of(&settings->annotations, NULL, &manifest, &descriptor, err);
+	if (r < 0)
+		return r;
+	json_decref(manifest);
+	json_decref(descriptor);
+	if ((settings->digest_file || settings->output_env || settings->ci_outputs.n) &&
+		!(outputs->needs & CB_OUTPUT_LAYERS)) {
+		r = cb_err_set(err, CB_ERR_USAGE, "--%s: this build makes no image",
+			settings->digest_file  ? "digest-file"
+			: settings->output_env ? "output-env"
+					       : "ci-output");
+		return cb_err_hint(err, r, "name it with -t, or give an output of type image, oci or docker");
+	}
+	return 0;
+}
+
 static int make_outputs(const struct cb_settings *settings, struct outputs *outputs, struct cb_err **err)
 {
 	int r = 0;
@@ -130,6 +159,8 @@ static int make_outputs(const struct cb_settings *settings, struct outputs *outp
 		r = check_file("iidfile", settings->iidfile, err);
 	if (r == 0)
 		r = check_file("metadata-file", settings->metadata_file, err);
+	if (r == 0)
+		r = check_ci(settings, outputs, err);
 	if (settings->iidfile || settings->quiet || settings->metadata_file)
 		outputs->needs |= CB_OUTPUT_LAYERS;
 	return r;
@@ -205,6 +236,9 @@ static int write_outputs(struct cb_build *build, const struct outputs *outputs, 
 		return 0;
 	r = cb_build_result(build, outputs->needs, &outputs->compression, &result, err);
 	if (r >= 0)
+		r = cb_annotations_of(&settings->annotations, &result->platform, &result->annotations,
+			&result->descriptor_annotations, err);
+	if (r >= 0)
 		r = cb_leakscan_result(build, outputs->needs, result, err);
 	for (size_t i = 0; i < outputs->n && r >= 0; i++)
 		if (cb_output_needs(outputs->v[i]))
@@ -214,6 +248,8 @@ static int write_outputs(struct cb_build *build, const struct outputs *outputs, 
 	cb_check_metadata(&build->findings, build->file.shown, meta);
 	if (r >= 0 && settings->metadata_file)
 		r = cb_output_metadata_file(settings->metadata_file, meta, err);
+	if (r >= 0)
+		r = cb_output_ci(settings, meta, err);
 	if (r >= 0 && settings->quiet)
 		r = print_id(outputs, result, err);
 	return r < 0 ? r : 0;

@@ -35,6 +35,11 @@ int cb_output_file_open(const char *dest, struct cb_output_file *ret, struct cb_
 /** Publishes it (@r == 0) or drops it; returns @r or the error of publishing. */
 int cb_output_file_close(struct cb_output_file *file, int r, struct cb_err **err);
 
+/** Checks --ci-output before the build. */
+int cb_output_ci_check(const struct cb_settings *settings, struct cb_err **err);
+/** Writes what --digest-file, --output-env and --ci-output ask for, from the facts of all outputs. */
+int cb_output_ci(const struct cb_settings *settings, const json_t *meta, struct cb_err **err);
+
 static inline void cb_output_status(
 	const struct cb_output_progress *progress, const char *line, uint64_t current, uint64_t total)
 {

@@ -25,8 +25,11 @@ static json_t *image_facts(
 int cb_output_store_image(const struct cb_output_request *request, const struct cb_result *result,
 	struct cb_descriptor *ret, json_t **ret_meta, struct cb_err **err)
 {
-	bool docker = !request->oci_mediatypes;
+	/* Docker's manifests cannot carry annotations. */
+	bool docker = !request->oci_mediatypes && !result->annotations;
 	struct cb_descriptor *layers = cb_newa0(struct cb_descriptor, result->n_layers);
+	const char *key;
+	json_t *value;
 	int r;
 
 	for (size_t i = 0; i < result->n_layers; i++) {
@@ -42,12 +45,15 @@ int cb_output_store_image(const struct cb_output_request *request, const struct 
 		if (docker)
 			cb_descriptor_annotate(&layers[i], CB_ANNOTATION_REWRITTEN, NULL);
 	}
-	r = cb_stored_image_put(result->store, result->config, layers, result->n_layers, docker, NULL, ret, err);
+	r = cb_stored_image_put(
+		result->store, result->config, layers, result->n_layers, docker, result->annotations, ret, err);
 	for (size_t i = 0; i < result->n_layers; i++)
 		cb_descriptor_done(&layers[i]);
 	free(layers);
 	if (r < 0)
 		return cb_err_wrap(err, r, "store the image");
+	json_object_foreach(result->descriptor_annotations, key, value)
+		cb_descriptor_annotate(ret, key, json_string_value(value));
 	*ret_meta = image_facts(ret, result, &request->names);
 	return 0;
 }

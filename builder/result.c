@@ -19,6 +19,8 @@ struct cb_result *cb_result_free(struct cb_result *result)
 	free(result->config_json);
 	cb_image_config_free(result->config);
 	cb_strv_done(&result->chain);
+	json_decref(result->annotations);
+	json_decref(result->descriptor_annotations);
 	free(result);
 	return NULL;
 }

@@ -8,6 +8,7 @@
 #ifndef CB_BUILDER_RESULT_H
 #define CB_BUILDER_RESULT_H
 
+#include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -42,7 +43,8 @@ struct cb_result {
 	struct cb_result_layer *layers; /* with CB_OUTPUT_LAYERS: as many as the config has diff IDs */
 	size_t n_layers;
 	struct cb_strv chain; /* with CB_OUTPUT_FILES: snapshot ids, bottom first; empty for an empty file system */
-	bool has_epoch;       /* there is a SOURCE_DATE_EPOCH: `created` values and exported files have it */
+	json_t *annotations, *descriptor_annotations; /* of the manifest, and of its descriptor; or NULL */
+	bool has_epoch; /* there is a SOURCE_DATE_EPOCH: `created` values and exported files have it */
 	struct timespec epoch;
 };
 

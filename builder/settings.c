@@ -22,12 +22,13 @@ void cb_settings_init(struct cb_settings *settings)
 void cb_settings_done(struct cb_settings *settings)
 {
 	char *strings[] = { settings->file, settings->context, settings->target, settings->iidfile,
-		settings->metadata_file, settings->isolation, settings->root, settings->cpuset_cpus,
-		settings->cpuset_mems, settings->cgroup_parent, settings->hostname };
+		settings->metadata_file, settings->digest_file, settings->output_env, settings->isolation,
+		settings->root, settings->cpuset_cpus, settings->cpuset_mems, settings->cgroup_parent,
+		settings->hostname };
 	struct cb_strv *lists[] = { &settings->build_args, &settings->build_contexts, &settings->platforms,
 		&settings->labels, &settings->tags, &settings->no_cache_filter, &settings->cache_from,
-		&settings->cache_to, &settings->add_hosts, &settings->allow, &settings->ignored, &settings->dns,
-		&settings->dns_search, &settings->dns_options };
+		&settings->cache_to, &settings->add_hosts, &settings->allow, &settings->ignored, &settings->annotations,
+		&settings->ci_outputs, &settings->dns, &settings->dns_search, &settings->dns_options };
 
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free(strings[i]);
@@ -352,6 +353,14 @@ static int set_simple(struct cb_settings *s, const struct cb_opt *opt, const cha
 		return set_string(&s->file, name, value, err);
 	case SET_IIDFILE:
 		return set_string(&s->iidfile, name, value, err);
+	case SET_DIGEST_FILE:
+		return set_string(&s->digest_file, name, value, err);
+	case SET_OUTPUT_ENV:
+		return set_string(&s->output_env, name, value, err);
+	case SET_ANNOTATION:
+		return add_string(&s->annotations, name, value, err);
+	case SET_CI_OUTPUT:
+		return add_string(&s->ci_outputs, name, value, err);
 	case SET_METADATA_FILE:
 		return set_string(&s->metadata_file, name, value, err);
 	case SET_ROOT:

@@ -80,8 +80,10 @@ struct cb_settings {
 	struct cb_strv tags;
 	struct cb_output_spec *outputs;
 	size_t n_outputs, cap_outputs;
-	char *iidfile, *metadata_file;
-	bool reproducible; /* SOURCE_DATE_EPOCH has a default, and is the time of every file of new layers */
+	char *iidfile, *metadata_file, *digest_file, *output_env;
+	struct cb_strv annotations; /* "[type:]key=value" */
+	struct cb_strv ci_outputs;  /* "github", "tekton", "tekton=DIR" */
+	bool reproducible;          /* SOURCE_DATE_EPOCH has a default, and is the time of every file of new layers */
 	/* cache */
 	bool no_cache;
 	struct cb_strv no_cache_filter; /* stage names */

@@ -4,15 +4,15 @@ _cbuild_options()
 {
 	case $1 in
 	build)
-		echo "--add-host --allow --allow-secret-leak --build-arg --build-context --cache-from --cache-to --ca-cert --call --cgroup-parent --check --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --dns --dns-option --dns-search --explain -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --pids-limit --platform --progress --pull --push -q --quiet --registry-retries --registry-timeout --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --upload-chunk --help" ;;
+		echo "--add-host --allow --allow-secret-leak --annotation --build-arg --build-context --cache-from --cache-to --ca-cert --call --cgroup-parent --check --ci-output --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --digest-file --dns --dns-option --dns-search --explain -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --output-env --pids-limit --platform --progress --pull --push -q --quiet --registry-retries --registry-timeout --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --upload-chunk --help" ;;
 	check)
-		echo "--fail-on --fix --format --portable --standard --add-host --allow --allow-secret-leak --build-arg --build-context --cache-from --cache-to --ca-cert --call --cgroup-parent --check --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --dns --dns-option --dns-search --explain -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --pids-limit --platform --progress --pull --push -q --quiet --registry-retries --registry-timeout --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --upload-chunk --help" ;;
+		echo "--fail-on --fix --format --portable --standard --add-host --allow --allow-secret-leak --annotation --build-arg --build-context --cache-from --cache-to --ca-cert --call --cgroup-parent --check --ci-output --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --digest-file --dns --dns-option --dns-search --explain -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --output-env --pids-limit --platform --progress --pull --push -q --quiet --registry-retries --registry-timeout --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --upload-chunk --help" ;;
 	explain)
 		echo "--format --root --help" ;;
 	graph)
-		echo "--format --add-host --allow --allow-secret-leak --build-arg --build-context --cache-from --cache-to --ca-cert --call --cgroup-parent --check --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --dns --dns-option --dns-search --explain -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --pids-limit --platform --progress --pull --push -q --quiet --registry-retries --registry-timeout --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --upload-chunk --help" ;;
+		echo "--format --add-host --allow --allow-secret-leak --annotation --build-arg --build-context --cache-from --cache-to --ca-cert --call --cgroup-parent --check --ci-output --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --digest-file --dns --dns-option --dns-search --explain -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --output-env --pids-limit --platform --progress --pull --push -q --quiet --registry-retries --registry-timeout --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --upload-chunk --help" ;;
 	verify)
-		echo "--add-host --allow --allow-secret-leak --build-arg --build-context --cache-from --cache-to --ca-cert --call --cgroup-parent --check --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --dns --dns-option --dns-search --explain -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --pids-limit --platform --progress --pull --push -q --quiet --registry-retries --registry-timeout --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --upload-chunk --help" ;;
+		echo "--add-host --allow --allow-secret-leak --annotation --build-arg --build-context --cache-from --cache-to --ca-cert --call --cgroup-parent --check --ci-output --cpu-period --cpu-quota -c --cpu-shares --cpuset-cpus --cpuset-mems -D --debug --digest-file --dns --dns-option --dns-search --explain -f --file --hostname --iidfile --insecure-registry --isolation -j --jobs --label -m --memory --memory-swap --metadata-file --network --no-cache --no-cache-filter -o --output --output-env --pids-limit --platform --progress --pull --push -q --quiet --registry-retries --registry-timeout --reproducible --resource --root --secret --shm-size --ssh --step-timeout -t --tag --target --timeout --ulimit --upload-chunk --help" ;;
 	run)
 		echo "--entrypoint -e --env --isolation --network --root -u --user -w --workdir --help" ;;
 	doctor)
@@ -98,6 +98,14 @@ _cbuild()
 		COMPREPLY=($(compgen -W "error warning info style never" -- "$cur"))
 		return
 		;;
+	--ci-output)
+		COMPREPLY=($(compgen -W "github tekton" -- "$cur"))
+		return
+		;;
+	--digest-file | --output-env)
+		COMPREPLY=($(compgen -f -- "$cur"))
+		return
+		;;
 	--iidfile)
 		COMPREPLY=($(compgen -f -- "$cur"))
 		return
@@ -131,7 +139,7 @@ _cbuild()
 		esac
 		return
 		;;
-	--add-host | --build-arg | --build-context --cache-from --cache-to | -c | --cgroup-parent | --cpu-period | --cpu-quota | --cpu-shares | --cpuset-cpus | --cpuset-mems | --dns | --dns-option | --dns-search | -e | --entrypoint | --env | --hostname | --insecure-registry | -j | --jobs | --label | -m | --memory | --memory-swap | --no-cache-filter | -o | --output | -p | --password | --pids-limit | --platform | --registry-retries | --registry-timeout | --resource | --secret | --shm-size | --ssh | --step-timeout | -t | --tag | --target | --timeout | -u | --ulimit | --upload-chunk | --user | --username | -w | --workdir)
+	--add-host | --annotation | --build-arg | --build-context | --cache-from | --cache-to | -c | --cgroup-parent | --cpu-period | --cpu-quota | --cpu-shares | --cpuset-cpus | --cpuset-mems | --dns | --dns-option | --dns-search | -e | --entrypoint | --env | --hostname | --insecure-registry | -j | --jobs | --label | -m | --memory | --memory-swap | --no-cache-filter | -o | --output | -p | --password | --pids-limit | --platform | --registry-retries | --registry-timeout | --resource | --secret | --shm-size | --ssh | --step-timeout | -t | --tag | --target | --timeout | -u | --ulimit | --upload-chunk | --user | --username | -w | --workdir)
 		return
 		;;
 	esac

@@ -63,3 +63,35 @@ COPY missing /
 END
 status 1 "$CBUILD" build -o "type=oci,dest=$work/keep.tar" "$context"
 is "old file kept after a failure" "$(cat "$work/keep.tar")" old
+
+say "annotations"
+context=$work/context-outputs
+cb build -t example.test/app:1 --annotation a.b=1 --annotation "manifest-descriptor:c.d=x=y" --annotation "manifest[linux/s390x]:e=f" \
+	-o type=image -o "type=oci,tar=false,dest=$work/annotated" "$context"
+digest=$(jq -r '.manifests[0].digest' "$work/annotated/index.json")
+is "of the manifest" "$(jq -c .annotations "$work/annotated/blobs/sha256/${digest#sha256:}")" '{"a.b":"1"}'
+is "of its descriptor" "$(jq -r '.manifests[0].annotations["c.d"]' "$work/annotated/index.json")" "x=y"
+is "skopeo reads them" "$(skopeo_ inspect --raw "oci:$CBUILD_ROOT:example.test/app:1" | jq -r '.annotations["a.b"]')" 1
+status 2 "$CBUILD" build --annotation index:a=b "$context"
+has "no index" "$out" "an image of one platform has no index"
+status 2 "$CBUILD" build --annotation nothing "$context"
+
+say "for scripts and CI systems"
+mkdir "$work/tekton"
+export GITHUB_OUTPUT=$work/github
+echo before=1 >"$GITHUB_OUTPUT"
+cb build -t example.test/app:1 -t example.test/app:2 --digest-file "$work/digest" --output-env "$work/env" --ci-output github \
+	--ci-output "tekton=$work/tekton" "$context"
+digest=$(skopeo_ inspect --raw "oci:$CBUILD_ROOT:example.test/app:1" | sha256sum | cut -d' ' -f1)
+is "--digest-file" "$(cat "$work/digest")" "sha256:$digest"
+# shellcheck disable=SC1090,SC1091
+is "--output-env" "$(. "$work/env" && echo "$IMAGE_ID $IMAGE_REF $IMAGE_NAMES")" \
+	"$iid example.test/app:1@sha256:$digest example.test/app:1,example.test/app:2"
+is "github" "$(grep -c -e ^before=1 -e "^digest=sha256:$digest" -e "^imageid=$iid" "$GITHUB_OUTPUT")" 3
+is "github: metadata" "$(sed -n '/^metadata<</,/^cbuild-metadata$/p' "$GITHUB_OUTPUT" | sed '1d;$d' | jq -r '."containerimage.digest"')" "sha256:$digest"
+is "tekton" "$(cat "$work/tekton/IMAGE_DIGEST") $(cat "$work/tekton/IMAGE_URL")" "sha256:$digest example.test/app:1"
+status 2 "$CBUILD" build --digest-file "$work/digest" "$context"
+has "nothing to tell of" "$out" "this build makes no image"
+unset GITHUB_OUTPUT
+status 2 "$CBUILD" build -t x --ci-output github "$context"
+has "not on github" "$out" "GITHUB_OUTPUT is not set"
