@@ -1,7 +1,7 @@
 # users: any single
 # Nothing is left behind: after success, failure, SIGINT, SIGTERM, and SIGKILL at random moments; the next build works.
 . "$CBUILD_SOURCE/tests/e2e/lib.sh"
-need pgrep
+need pgrep python3
 marker=987$$
 
 mkdir "$work/context"
@@ -15,7 +15,7 @@ FROM base AS a
 RUN sleep 0.1; echo a > /a
 FROM base AS b
 ARG NONCE
-RUN echo \$NONCE > /b; (sleep $marker & ); cat /b
+RUN --mount=type=cache,target=/c --mount=type=secret,id=s echo \$NONCE > /b; echo \$NONCE >/c/\$NONCE; (sleep $marker & ); cat /b
 COPY data /
 FROM base
 COPY --from=a /a /
@@ -63,15 +63,10 @@ for signal in INT TERM; do
 	clean "SIG$signal"
 done
 
-say "SIGKILL at random moments"
-for i in $(seq "${CBUILD_KILLS:-25}"); do
-	"$CBUILD" build --build-arg NONCE="kill$i" -o "type=oci,dest=$work/out.tar" "$work/context" >"$work/log" 2>&1 &
-	pid=$!
-	sleep "0.$((RANDOM % 8))$((RANDOM % 10))"
-	kill -KILL $pid 2>/dev/null || true
-	wait $pid 2>/dev/null || true
-	clean "SIGKILL $i" killed
-done
+say "SIGKILL at random moments, of cbuild alone or of its process group"
+python3 "$here/soak.py" "${CBUILD_KILLS:-30}" "$work/context" -o "type=oci,dest=$work/out.tar" --secret id=s,env=HOME || fail "see above"
+checks=$((checks + 1))
+clean "SIGKILL" killed
 cb build --build-arg NONCE=last -o "type=oci,dest=$work/out.tar" "$work/context"
 clean "after the kills"
 is "and it is right" "$(oci_file "$work/out.tar" /b)" last

@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""Builds that are killed at random moments, and what is left of them.
+
+    soak.py ROUNDS CONTEXT [OPTION of cbuild build ...]
+
+Each round starts a build of CONTEXT, kills it after a random time by SIGKILL, alone or with its whole process group, and
+waits until no process of it is left: this program is the reaper of all orphans below it, so none can hide. The mounts,
+namespaces and control groups that are there must be those from before, and now and then the store is checked. At the end
+a build must succeed, clean up after all those before it, and leave a store that passes `cbuild fsck`.
+
+The last line is a summary. Environment: CBUILD, CBUILD_ROOT; SEED, to repeat a run."""
+import ctypes
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+
+PR_SET_CHILD_SUBREAPER = 36
+PATIENCE = 60  # seconds until the last process of a killed build must be gone; a loaded machine is slow
+CHECK_EVERY = 50
+
+CBUILD, STORE = os.environ['CBUILD'], os.environ['CBUILD_ROOT']
+
+
+def below(pid):
+    """All descendants of a process."""
+    found = []
+    try:
+        for task in os.listdir('/proc/%d/task' % pid):
+            with open('/proc/%d/task/%s/children' % (pid, task)) as f:
+                for child in f.read().split():
+                    found += [int(child)] + below(int(child))
+    except OSError:
+        pass  # it has gone
+    return found
+
+
+def reap():
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def namespaces():
+    """What this process and all that it knows of are in: a namespace lives by a process, a mount or a descriptor."""
+    found = set()
+    for pid in [os.getpid()] + below(os.getpid()):
+        try:
+            found.update(os.readlink('/proc/%d/ns/%s' % (pid, name)) for name in os.listdir('/proc/%d/ns' % pid))
+        except OSError:
+            pass
+    return found
+
+
+def mounts():
+    with open('/proc/self/mountinfo') as f:
+        return sorted(line.split(' ', 1)[1] for line in f if STORE in line or ' nsfs ' in line)
+
+
+def groups(pid):
+    """Control groups of the build that `pid` was; those of others are theirs."""
+    found = []
+    for top, directories, _ in os.walk('/sys/fs/cgroup'):
+        found += [os.path.join(top, name) for name in directories if name.startswith('cbuild-%d-' % pid)]
+    return found
+
+
+def fail(what):
+    print('FAILED: ' + what)
+    sys.exit(1)
+
+
+class Soak:
+    def __init__(self, context, options):
+        self.context, self.options = context, options
+        self.killed, self.finished, self.longest, self.checks, self.swept = 0, 0, 0.0, 0, 0
+        self.pids = []
+
+    def start(self, number):
+        command = [CBUILD, 'build', '--build-arg', 'NONCE=%s' % number] + self.options + [self.context]
+        with open(os.path.join(os.path.dirname(self.context), 'soak.log'), 'w') as log:
+            return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+
+    def gone(self, what):
+        """Waits until nobody is left; returns the seconds that it took."""
+        begin = time.monotonic()
+        while True:
+            reap()
+            left = below(os.getpid())
+            if not left:
+                break
+            if time.monotonic() - begin > PATIENCE:
+                fail('%s: processes are left: %s' % (what, subprocess.run(
+                    ['ps', '-o', 'pid,ppid,stat,wchan,args', '-p', ','.join(map(str, left))], capture_output=True, text=True).stdout))
+            time.sleep(0.005)
+        return time.monotonic() - begin
+
+    def round(self, number):
+        build = self.start(number)
+        self.pids.append(build.pid)
+        time.sleep(random.random() ** 1.5 * 1.2)
+        whole = random.random() < 0.5
+        try:
+            if whole:
+                os.killpg(build.pid, signal.SIGKILL)
+            else:
+                os.kill(build.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        status = build.wait()
+        if status == -signal.SIGKILL:
+            self.killed += 1
+        elif status == 0:
+            self.finished += 1
+        else:
+            fail('round %d ended with %d before it was killed: %s' % (
+                number, status, open(os.path.join(os.path.dirname(self.context), 'soak.log')).read()))
+        self.longest = max(self.longest, self.gone('round %d, killed %s' % (number, 'with its group' if whole else 'alone')))
+
+    def fsck(self, what):
+        done = subprocess.run([CBUILD, 'fsck', '--root', STORE], stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        if done.returncode:
+            fail('%s: fsck: exit status %d: %s%s' % (what, done.returncode, done.stdout, done.stderr))
+        self.checks += 1
+
+    def last(self):
+        self.swept = sum(len(groups(pid)) for pid in self.pids)
+        build = self.start('last')
+        if build.wait():
+            fail('the last build: exit status %d' % build.returncode)
+        self.gone('the last build')
+        self.pids.append(build.pid)
+        left = [group for pid in self.pids for group in groups(pid)]
+        if left:
+            fail('control groups are left: %s' % ' '.join(left[:10]))
+        left = os.listdir(STORE + '/tmp')
+        if left:
+            fail('temporary files are left: %s' % ' '.join(left[:10]))
+        self.fsck('at the end')
+
+
+def main():
+    rounds, soak = int(sys.argv[1]), Soak(sys.argv[2], sys.argv[3:])
+    seed = os.environ.get('SEED', str(int(time.time())))
+    random.seed(seed)
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    before = namespaces(), mounts()
+    begin = time.monotonic()
+    for number in range(rounds):
+        soak.round(number)
+        if (namespaces(), mounts()) != before:
+            fail('round %d: namespaces or mounts are left: %s' % (number, [sorted(namespaces() - before[0]), mounts()]))
+        if number % CHECK_EVERY == CHECK_EVERY - 1:
+            soak.fsck('round %d' % number)
+    soak.last()
+    print('%d builds in %.0f s, %d killed, %d faster than that; left: 0 processes, 0 mounts, 0 namespaces, 0 control groups '
+          '(%d until the last build), 0 temporary files; the last process went at most %.2f s later; fsck passed %d times; '
+          'SEED=%s' % (rounds, time.monotonic() - begin, soak.killed, soak.finished, soak.swept, soak.longest, soak.checks, seed))
+
+
+if __name__ == '__main__':
+    main()
