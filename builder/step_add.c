@@ -42,11 +42,12 @@ static int dir_timed(void *arg, const char *path, const struct timespec times[2]
 	return CB_MIN(r, 0);
 }
 
-static int extract(const struct cb_copy_spec *spec, int fd, const char *root, struct cb_err **err)
+static int extract(
+	const struct cb_copy_spec *spec, enum cb_flavour flavour, int fd, const char *root, struct cb_err **err)
 {
 	CB_CLEANUP(cb_dest_free) struct cb_dest *dest = NULL;
 	struct target target = { .root = root, .missing = { .mode = 0755, .time = spec->created } };
-	struct cb_archive_spec archive = { .fd = fd, .cancel = spec->cancel };
+	struct cb_archive_spec archive = { .fd = fd, .flavour = flavour, .cancel = spec->cancel };
 	int r = cb_dest_new(spec->parents, spec->upper, &dest, err);
 
 	if (r < 0)
@@ -109,7 +110,7 @@ static int copy_some(const struct cb_copy_spec *spec, size_t first, size_t end, 
 	return cb_copy_run(&part, err);
 }
 
-int cb_step_add(const struct cb_copy_spec *spec, struct cb_err **err)
+int cb_step_add(const struct cb_copy_spec *spec, enum cb_flavour flavour, struct cb_err **err)
 {
 	const struct cb_sources *all = spec->sources;
 	cleanup_free char *root = root_of(spec);
@@ -127,7 +128,7 @@ int cb_step_add(const struct cb_copy_spec *spec, struct cb_err **err)
 			r = copy_some(spec, done, i, false, err);
 			if (r < 0)
 				return r;
-			r = extract(spec, fd, root, err);
+			r = extract(spec, flavour, fd, root, err);
 			done = i + 1;
 		}
 		if (r < 0)

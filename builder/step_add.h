@@ -7,8 +7,12 @@
 #include "base/err.h"
 #include "builder/step.h"
 #include "layers/copytree.h"
+#include "layers/flavour.h"
 
-/** Unpacks the archives among the sources of @spec into its destination and copies the other sources. */
-int cb_step_add(const struct cb_copy_spec *spec, struct cb_err **err);
+/**
+ * Unpacks the archives among the sources of @spec into its destination, a snapshot of @flavour, and copies the other
+ * sources.
+ */
+int cb_step_add(const struct cb_copy_spec *spec, enum cb_flavour flavour, struct cb_err **err);
 
 #endif

@@ -74,7 +74,7 @@ static int copy_selected(struct cb_build *build, const struct cb_op_copy *op, co
 		spec.sources = &s.sources;
 		spec.exclude = s.ignore ? &s.filter : NULL;
 	}
-	return unpacks(op, source) ? cb_step_add(&spec, err) : cb_copy_run(&spec, err);
+	return unpacks(op, source) ? cb_step_add(&spec, cb_build_flavour(build), err) : cb_copy_run(&spec, err);
 }
 
 int cb_step_copy(struct cb_build *build, struct cb_vertex *vertex, struct cb_snapshot *snapshot, struct cb_err **err)

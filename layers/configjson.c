@@ -7,6 +7,8 @@
 #include "layers/jsondoc.h"
 
 #define NAMES_MAX 100000 /* items of any list or set */
+/* Variables are looked up one by one, and the kernel starts no program with so many of them. */
+#define ENV_MAX 10000
 
 /* Top-level keys that are members of the struct, and those of Docker's classic builder that a new image drops. */
 static const char *const known_keys[] = { "architecture", "author", "config", "container", "container_config",
@@ -58,12 +60,12 @@ static int get_time(const json_t *obj, const char *key, char **ret, struct cb_er
 	return 0;
 }
 
-static int get_list(const json_t *obj, const char *key, struct cb_strv *ret, struct cb_err **err)
+static int get_list(const json_t *obj, const char *key, size_t max, struct cb_strv *ret, struct cb_err **err)
 {
 	int r;
 
-	if (json_array_size(json_object_get(obj, key)) > NAMES_MAX)
-		return cb_err_set(err, CB_ERR_LIMIT, "\"%s\" has more than %d items", key, NAMES_MAX);
+	if (json_array_size(json_object_get(obj, key)) > max)
+		return cb_err_set(err, CB_ERR_LIMIT, "\"%s\" has more than %zu items", key, max);
 	r = cb_json_get_strv(obj, key, ret, err);
 	return r < 0 ? r : 0;
 }
@@ -77,7 +79,7 @@ static int parse_healthcheck(const json_t *obj, struct cb_image_config *config, 
 	if (r != 0)
 		return r < 0 ? r : 0;
 	check = config->healthcheck = cb_new0(struct cb_healthcheck);
-	r = get_list(doc, "Test", &check->test, err);
+	r = get_list(doc, "Test", NAMES_MAX, &check->test, err);
 	if (r >= 0)
 		r = cb_json_get_i64(doc, "Interval", &check->interval, err);
 	if (r >= 0)
@@ -102,11 +104,11 @@ static int parse_config(const json_t *doc, struct cb_image_config *config, struc
 	if (r >= 0)
 		r = cb_jsondoc_get_names(obj, "ExposedPorts", &config->exposed_ports, err);
 	if (r >= 0)
-		r = get_list(obj, "Env", &config->env, err);
+		r = get_list(obj, "Env", ENV_MAX, &config->env, err);
 	if (r >= 0)
-		r = get_list(obj, "Entrypoint", &config->entrypoint, err);
+		r = get_list(obj, "Entrypoint", NAMES_MAX, &config->entrypoint, err);
 	if (r >= 0)
-		r = get_list(obj, "Cmd", &config->cmd, err);
+		r = get_list(obj, "Cmd", NAMES_MAX, &config->cmd, err);
 	if (r >= 0)
 		r = cb_jsondoc_get_names(obj, "Volumes", &config->volumes, err);
 	if (r >= 0)
@@ -122,9 +124,9 @@ static int parse_config(const json_t *doc, struct cb_image_config *config, struc
 	if (r >= 0)
 		r = cb_json_get_bool(obj, "ArgsEscaped", &config->args_escaped, err);
 	if (r >= 0)
-		r = get_list(obj, "OnBuild", &config->onbuild, err);
+		r = get_list(obj, "OnBuild", NAMES_MAX, &config->onbuild, err);
 	if (r >= 0)
-		r = get_list(obj, "Shell", &config->shell, err);
+		r = get_list(obj, "Shell", NAMES_MAX, &config->shell, err);
 	if (r >= 0)
 		r = parse_healthcheck(obj, config, err);
 	return r < 0 ? r : 0;
@@ -221,7 +223,7 @@ static int parse_document(const json_t *doc, struct cb_image_config *config, str
 	if (r >= 0)
 		r = get_field(doc, "os.version", p->os_version, sizeof(p->os_version), err);
 	if (r >= 0)
-		r = get_list(doc, "os.features", &config->os_features, err);
+		r = get_list(doc, "os.features", NAMES_MAX, &config->os_features, err);
 	if (r >= 0)
 		r = get_time(doc, "created", &config->created, err);
 	if (r >= 0)

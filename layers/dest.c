@@ -148,6 +148,9 @@ int cb_dest_finish(struct cb_dest *dest, struct cb_err **err)
 	while (cb_map_next(dest->touched, &at, &path, &times)) {
 		cleanup_close int fd = cb_path_open_beneath(dest->upper, *path ? path : ".", DIR_FLAGS, 0);
 
+		/* An archive may have put something else in its place. */
+		if (fd < 0 && (errno == ENOENT || errno == ENOTDIR || errno == ELOOP))
+			continue;
 		if (fd < 0)
 			return cb_err_errno(err, errno, "open /%s", path);
 		if (futimens(fd, times) < 0)

@@ -42,9 +42,13 @@ static int refuse(struct cb_err **err, const struct cb_unpack_entry *e, const ch
 	return cb_err_set(err, CB_ERR_CORRUPT, "archive entry \"%s\": %s", e->path, why);
 }
 
+/* Names, numbers and links that cannot be are the archive's fault, not this machine's. */
 static int failed(struct cb_err **err, const struct cb_unpack_entry *e, const char *what)
 {
-	return cb_err_errno(err, errno, "unpack \"%s\": %s", e->path, what);
+	bool theirs = errno == ENAMETOOLONG || errno == EINVAL || errno == ENOTDIR || errno == ELOOP;
+	int r = cb_err_errno(err, errno, "unpack \"%s\": %s", e->path, what);
+
+	return theirs ? cb_err_recode(err, CB_ERR_CORRUPT) : r;
 }
 
 /** Removes what is at the entry's name. 1 when something was there. */

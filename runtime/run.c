@@ -57,6 +57,10 @@ static void take_report(struct cb_run *run)
 			run->error = CB_TAKE_PTR(err);
 	} else if (head.kind == CB_REPORT_ERROR && !run->error) {
 		(void)cb_err_errno(&run->error, head.errnum, "%s", text);
+		/* A path that is something else than it must be: the image is at fault, not this host. */
+		if (head.errnum == ENOTDIR || head.errnum == EISDIR || head.errnum == ELOOP ||
+			head.errnum == ENAMETOOLONG || head.errnum == EEXIST)
+			(void)cb_err_recode(&run->error, CB_ERR_INPUT);
 	} else if (head.kind == CB_REPORT_WARNING) {
 		cb_strv_add(&run->warnings, text);
 	} else if (head.kind == CB_REPORT_CREATED) {

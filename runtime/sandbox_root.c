@@ -217,7 +217,7 @@ static int part_of(const struct cb_sandbox *sb, const struct cb_sandbox_mount *m
 static void add_mount(struct cb_sandbox *sb, int root, const struct cb_sandbox_mount *m, size_t index)
 {
 	cleanup_close int source = -EBADF;
-	struct stat st;
+	struct stat st, on;
 
 	switch (m->kind) {
 	case CB_RUN_MOUNT_TMPFS:
@@ -236,6 +236,10 @@ static void add_mount(struct cb_sandbox *sb, int root, const struct cb_sandbox_m
 	cleanup_close int target = cb_sandbox_target(sb, root, m, S_ISDIR(st.st_mode));
 	if (target < 0)
 		return;
+	if (fstat(target, &on) < 0)
+		cb_sandbox_fail(sb, errno, "mount on %s", m->target);
+	if (S_ISDIR(st.st_mode) != S_ISDIR(on.st_mode))
+		cb_sandbox_fail(sb, S_ISDIR(on.st_mode) ? EISDIR : ENOTDIR, "mount on %s of the image", m->target);
 	if (cb_sys_move_mount(source, "", target, "", MOVE_MOUNT_F_EMPTY_PATH | MOVE_MOUNT_T_EMPTY_PATH) < 0)
 		cb_sandbox_fail(sb, errno, "mount on %s", m->target);
 }

@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Builds that are killed at random moments, and what is left of them.
 
-    soak.py ROUNDS CONTEXT [OPTION of cbuild build ...]
+    soak.py KILLS CONTEXT [OPTION of cbuild build ...]
 
-Each round starts a build of CONTEXT, kills it after a random time by SIGKILL, alone or with its whole process group, and
+First a build shows how long one takes here. Each round starts a build of CONTEXT, kills it after a random time by SIGKILL, alone or with its whole process group, and
 waits until no process of it is left: this program is the reaper of all orphans below it, so none can hide. The mounts,
 namespaces and control groups that are there must be those from before, and now and then the store is checked. At the end
 a build must succeed, clean up after all those before it, and leave a store that passes `cbuild fsck`.
@@ -78,6 +78,7 @@ class Soak:
     def __init__(self, context, options):
         self.context, self.options = context, options
         self.killed, self.finished, self.longest, self.checks, self.swept = 0, 0, 0.0, 0, 0
+        self.takes = 1.0  # seconds of a build
         self.pids = []
 
     def start(self, number):
@@ -100,9 +101,9 @@ class Soak:
         return time.monotonic() - begin
 
     def round(self, number):
-        build = self.start(number)
+        begin, build = time.monotonic(), self.start(number)
         self.pids.append(build.pid)
-        time.sleep(random.random() ** 1.5 * 1.2)
+        time.sleep(random.random() * self.takes)
         whole = random.random() < 0.5
         try:
             if whole:
@@ -116,6 +117,7 @@ class Soak:
             self.killed += 1
         elif status == 0:
             self.finished += 1
+            self.takes = 0.9 * self.takes + 0.1 * min(self.takes, time.monotonic() - begin)
         else:
             fail('round %d ended with %d before it was killed: %s' % (
                 number, status, open(os.path.join(os.path.dirname(self.context), 'soak.log')).read()))
@@ -149,17 +151,22 @@ def main():
     random.seed(seed)
     ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     before = namespaces(), mounts()
-    begin = time.monotonic()
-    for number in range(rounds):
+    begin, number = time.monotonic(), 0
+    if soak.start('first').wait():
+        fail('the first build failed')
+    soak.gone('the first build')
+    soak.takes = time.monotonic() - begin
+    while soak.killed < rounds:
+        number += 1
         soak.round(number)
         if (namespaces(), mounts()) != before:
             fail('round %d: namespaces or mounts are left: %s' % (number, [sorted(namespaces() - before[0]), mounts()]))
-        if number % CHECK_EVERY == CHECK_EVERY - 1:
+        if number % CHECK_EVERY == 0:
             soak.fsck('round %d' % number)
     soak.last()
     print('%d builds in %.0f s, %d killed, %d faster than that; left: 0 processes, 0 mounts, 0 namespaces, 0 control groups '
           '(%d until the last build), 0 temporary files; the last process went at most %.2f s later; fsck passed %d times; '
-          'SEED=%s' % (rounds, time.monotonic() - begin, soak.killed, soak.finished, soak.swept, soak.longest, soak.checks, seed))
+          'SEED=%s' % (number, time.monotonic() - begin, soak.killed, soak.finished, soak.swept, soak.longest, soak.checks, seed))
 
 
 if __name__ == '__main__':
