@@ -86,7 +86,7 @@ int cb_remote_spec_parse(const char *text, bool to, struct cb_remote_spec *ret, 
 {
 	cleanup_strv struct cb_strv fields = { 0 };
 	const char *name;
-	size_t type;
+	size_t type = 0;
 	int r;
 
 	if (!*text)
