@@ -217,7 +217,7 @@ static const struct {
 	{ ".|--build-arg|", "--build-arg is KEY=VALUE, not \"\"" },
 	{ ".|--build-context|x", "--build-context is KEY=VALUE, not \"x\"" },
 	{ ".|--label|=x", "--label is KEY=VALUE, not \"=x\"" },
-	{ ".|--annotation|a=b", "--annotation is not supported by this version of cbuild" },
+	{ ".|--sbom|true", "--sbom is not supported by this version of cbuild" },
 	{ ".|--platform|a,,b", "--platform \"a,,b\" has an empty part" },
 	{ ".|--no-cache-filter|", "--no-cache-filter \"\" has an empty part" },
 	{ ".|-o|", "--output is empty" },
