@@ -9,6 +9,7 @@
 #include "base/timefmt.h"
 #include "builder/command.h"
 #include "builder/help.h"
+#include "builder/inputs.h"
 #include "builder/report.h"
 #include "builder/storecmd.h"
 #include "builder/usagefilter.h"
@@ -79,12 +80,13 @@ static const char *state(const struct cb_usage_item *item)
 static void add_line(struct cb_buf *out, const struct cb_usage_item *item, int64_t now)
 {
 	cleanup_buf struct cb_buf size = { 0 }, age = { 0 }, title = { 0 };
+	cleanup_free char *text = item->title ? cb_inputs_place_text(item->title) : NULL;
 	const char *id = item->id;
 
 	cb_num_format_size(&size, item->size);
 	cb_storecmd_age(&age, now, item->last_used);
-	if (item->title)
-		cb_storecmd_cut(&title, item->title, TITLE_MAX);
+	if (text)
+		cb_storecmd_cut(&title, text, TITLE_MAX);
 	if (cb_str_starts(id, "sha256:"))
 		id += strlen("sha256:");
 	cb_buf_addf(out, "%-20.20s  %-10s  %-11s  %9s  %-14s  %s\n", id, item->type ? item->type : "", state(item),
@@ -102,6 +104,7 @@ static void add_field(struct cb_buf *out, const char *name, const char *value)
 static void add_record(struct cb_buf *out, const struct cb_usage_item *item)
 {
 	cleanup_buf struct cb_buf size = { 0 };
+	cleanup_free char *text = item->title ? cb_inputs_place_text(item->title) : NULL;
 	cleanup_free char *uses = cb_xasprintf("%llu", (unsigned long long)item->uses);
 	char created[CB_TIME_TEXT_MAX], used[CB_TIME_TEXT_MAX];
 
@@ -113,8 +116,8 @@ static void add_record(struct cb_buf *out, const struct cb_usage_item *item)
 	if (item->parent)
 		add_field(out, "Parent:", item->parent);
 	add_field(out, "Type:", item->type);
-	if (item->title)
-		add_field(out, "Description:", item->title);
+	if (text)
+		add_field(out, "Description:", text);
 	add_field(out, "Size:", cb_buf_str(&size));
 	add_field(out, "Created:", created);
 	add_field(out, "Last used:", used);
@@ -173,14 +176,15 @@ static void add_json_time(json_t *obj, const char *key, int64_t seconds)
 
 static json_t *item_json(const struct cb_usage_item *item)
 {
+	cleanup_free char *text = item->title ? cb_inputs_place_text(item->title) : NULL;
 	json_t *obj = json_object();
 
 	json_object_set_new(obj, "id", json_string(item->id));
 	json_object_set_new(obj, "type", json_string(item->type ? item->type : ""));
 	if (item->parent)
 		json_object_set_new(obj, "parent", json_string(item->parent));
-	if (item->title)
-		json_object_set_new(obj, "description", json_string(item->title));
+	if (text)
+		json_object_set_new(obj, "description", json_string(text));
 	json_object_set_new(obj, "size", json_integer((json_int_t)item->size));
 	add_json_time(obj, "created", item->created);
 	add_json_time(obj, "lastUsed", item->last_used);

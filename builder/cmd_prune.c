@@ -6,6 +6,7 @@
 #include "base/strv.h"
 #include "builder/command.h"
 #include "builder/help.h"
+#include "builder/inputs.h"
 #include "builder/report.h"
 #include "builder/storecmd.h"
 #include "builder/usagefilter.h"
@@ -47,11 +48,12 @@ static void gone(void *ctx, const struct cb_usage_item *item)
 {
 	struct request *request = ctx;
 	cleanup_buf struct cb_buf size = { 0 }, title = { 0 };
+	cleanup_free char *text = item->title ? cb_inputs_place_text(item->title) : NULL;
 
 	if (request->quiet)
 		return;
 	cb_num_format_size(&size, item->size);
-	cb_storecmd_cut(&title, item->title ? item->title : "", 60);
+	cb_storecmd_cut(&title, text ? text : "", 60);
 	if (printf("%s  %-10s  %9s  %s\n", item->id, item->type ? item->type : "", cb_buf_str(&size),
 		    cb_buf_str(&title)) < 0)
 		request->failed = true;

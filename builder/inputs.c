@@ -122,6 +122,17 @@ char *cb_inputs_place(const json_t *inputs)
 	return cb_xasprintf("%s\n%s\n%s", text_of(inputs, "stage"), text_of(inputs, "kind"), text_of(inputs, "text"));
 }
 
+char *cb_inputs_place_text(const char *place)
+{
+	size_t stage = strcspn(place, "\n"), kind = place[stage] ? strcspn(place + stage + 1, "\n") : 0;
+	const char *text = place + stage + 1 + kind;
+
+	if (!place[stage] || !*text)
+		return cb_xstrdup(place);
+	text++;
+	return cb_xasprintf("[%.*s] %.*s", (int)stage, place, (int)strcspn(text, "\n"), text);
+}
+
 char *cb_inputs_slot(const json_t *inputs)
 {
 	return cb_xasprintf("%s\n%s\n%lld", text_of(inputs, "stage"), text_of(inputs, "kind"),

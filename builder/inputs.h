@@ -20,6 +20,8 @@ int cb_inputs_files(struct cb_build *build, const struct cb_vertex *vertex, stru
 /** Where records of such inputs are found (struct cb_record): caller frees. */
 char *cb_inputs_place(const json_t *inputs);
 char *cb_inputs_slot(const json_t *inputs);
+/** What people read for a @place: "[stage] RUN make", the first line of the instruction; others as they are. */
+char *cb_inputs_place_text(const char *place);
 /** What the journal calls builds of @context (a directory, URL, …). Caller frees. */
 char *cb_inputs_project(const char *context);
 

@@ -69,14 +69,14 @@ ENV x=\$GOPATH
 LABEL y=\$GOPAHT
 END
 rules() { "$CBUILD" check --standard --fail-on never --format json "$@" "$context" | jq -r '[.warnings[]|.ruleName + " " + .detail]|join("; ")'; }
-has "not asked for: not known" "$(rules)" '$GOPATH'
+has "not asked for: not known" "$(rules)" "\$GOPATH"
 is "the environment of the base" "$(rules --pull)" "UndefinedVar Usage of undefined variable '\$GOPAHT' (did you mean \$GOPATH?)"
 status 1 "$CBUILD" build --check "$context"
 has "build --check asks the registry" "$out" "did you mean \$GOPATH?"
 hasnt "only what is undefined" "$out" "variable '\$GOPATH'"
 cb build --progress plain "$context"
 has "a build knows it" "$out" "WARNING: UndefinedVar: Usage of undefined variable '\$GOPAHT' (did you mean \$GOPATH?) (line 3)"
-printf 'FROM localhost:1/none:1\nLABEL a=$GOPATH\n' >"$context/Buildfile"
+printf 'FROM localhost:1/none:1\nLABEL a=%s\n' "\$GOPATH" >"$context/Buildfile"
 status 1 "$CBUILD" build --check "$context"
 has "an image that cannot be had" "$out" "warning: the base image is not known"
 has "the rest is checked" "$out" "UndefinedVar"

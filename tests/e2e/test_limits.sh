@@ -76,7 +76,7 @@ base gateway <<'END'
 RUN --device=vendor.example/thing=1 cat /etc/hosts
 END
 cb --add-host here:host-gateway --add-host there=192.0.2.9 "$context"
-[[ $out =~ \ [0-9a-f:.]+$'\t'here ]] || fail "host-gateway is no address: $out"
+grep -qE ' [0-9a-f:.]+[[:blank:]]here' <<<"$out" || fail "host-gateway is no address: $out"
 has "beside others" "$out" "192.0.2.9	there"
 base device <<'END'
 RUN --device=vendor.example/thing=1,required true

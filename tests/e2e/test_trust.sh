@@ -33,6 +33,7 @@ try() {
 }
 
 say "a step sees them"
+# shellcheck disable=SC2016 # the step's shell expands it
 try seen 'RUN cat /etc/pki/tls/certs/ca-bundle.crt; wc -l <"$SSL_CERT_FILE"; echo "$NODE_EXTRA_CA_CERTS $REQUESTS_CA_BUNDLE $CURL_CA_BUNDLE $GIT_SSL_CAINFO"'
 has "in the bundle, by a link" "$out" "$mark"
 has "beside those of the image" "$out" "$(sed -n 3p "$work/image.pem")"
@@ -46,6 +47,7 @@ try replaced 'RUN cd /etc/ssl/certs && cp ca-certificates.crt new && echo x >>ne
 try removed 'RUN rm /etc/ssl/certs/ca-certificates.crt'
 hasnt "it is gone" "$(oci_list "$work/with.tar")" " etc/ssl/certs/ca-certificates.crt"
 try beside 'RUN rm -r /etc/ssl && mkdir /etc/ssl && touch /etc/ssl/other && chmod 700 /etc/pki'
+# shellcheck disable=SC2016
 try copied 'RUN cd /etc/ssl/certs && cat ca-certificates.crt "${SSL_CERT_FILE:-ca-certificates.crt}" >/etc/twice && chmod 400 /etc/twice'
 is "without them" "$(oci_file "$work/with.tar" /etc/twice)" "$(cat "$work/image.pem" "$work/image.pem")"
 try moved 'RUN mv /etc/ssl /etc/tls && ln -s / /etc/ssl'

@@ -5,9 +5,9 @@
 
 #include "base/fd.h"
 #include "base/spawn.h"
-#include "layers/fsck.h"
 #include "layers/compress.h"
 #include "layers/export_oci.h"
+#include "layers/fsck.h"
 #include "layers/image.h"
 #include "layers/tarwrite.h"
 

@@ -6,8 +6,8 @@
 #include <time.h>
 
 #include "base/timefmt.h"
-#include "layers/fsck.h"
 #include "layers/cachemount.h"
+#include "layers/fsck.h"
 #include "layers/layertable.h"
 #include "layers/record.h"
 #include "layers/snapshot.h"
