@@ -44,6 +44,6 @@ struct cb_push {
 };
 
 /** CB_ERR_NOT_FOUND when a document or blob is nowhere. */
-int cb_push_image(const struct cb_push *push, struct cb_err **err);
+int cb_push_image(const struct cb_push *what, struct cb_err **err);
 
 #endif
