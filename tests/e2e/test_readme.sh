@@ -36,8 +36,27 @@ while IFS= read -r command <&3; do
 		;;
 	"cbuild -t app:1 ." | "cbuild -f Buildfile -o type=oci,dest=app.tar ." | "cbuild -o type=docker,dest=app.tar ." | "cbuild -o out ." | \
 		"cbuild graph ." | "cbuild run app:1" | "cbuild parse Buildfile" | "cbuild check ." | "cbuild fmt --check Buildfile" | "cbuild flatten ." | \
-		"cbuild doctor" | "cbuild build --explain ." | "cbuild du" | "cbuild policy --keep-storage 20g" | "cbuild fsck --repair")
+		"cbuild doctor" | "cbuild build --explain ." | "cbuild du" | "cbuild policy --keep-storage 20g" | "cbuild fsck --repair" | \
+		"cbuild images" | "cbuild -t app:1 --output-env result.env ." | "cbuild build --reproducible -t app:1 .")
 		status 0 sh -c "$command"
+		;;
+	"cbuild build --cache-from REF --cache-to REF .")
+		registry_start
+		status 0 sh -c "${command//REF/$registry/cache:app}"
+		;;
+	"cbuild index create --push NAME A-amd64 A-arm64")
+		registry_start
+		for platform in amd64 arm64; do
+			cb --platform linux/$platform -t "$registry/both:1-$platform" --push .
+		done
+		command=${command/NAME/$registry/both:1}
+		status 0 sh -c "${command// A-/ $registry/both:1-}"
+		status 0 skopeo inspect --raw --tls-verify=false "docker://$registry/both:1"
+		has "both platforms" "$out" '"architecture": "arm64"'
+		;;
+	"cbuild save app:1 | docker load")
+		cbuild save app:1 >"$work/saved.tar"
+		status 0 skopeo inspect --raw "docker-archive:$work/saved.tar"
 		;;
 	"cbuild -t registry.example.com/app:1 --push .")
 		registry_start
