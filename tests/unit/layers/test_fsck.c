@@ -231,11 +231,12 @@ static void damage_is_found_and_mended(void **state)
 static void database_is_replaced(void **state)
 {
 	struct fixture *fx = *state;
-	cleanup_free char *id = make_snapshot(fx), *aside = NULL;
+	cleanup_free char *aside = NULL;
 	cleanup_descriptor struct cb_descriptor desc = { 0 };
 	struct cb_store *store = NULL;
 	struct cb_digest layer;
 
+	free(make_snapshot(fx));
 	make_image(fx, "kept", &layer);
 	assert_code(cb_fsck_reset(fx->dir, &aside, &err), CB_ERR_IO); /* it is in use */
 	fx->store = cb_store_free(fx->store);
