@@ -64,7 +64,7 @@ same home
 
 # --- containers: a root directory with cbuild, its libraries and busybox -------------------------------------------------
 root=$work/root
-mkdir -p "$root"/{bin,proc,sys,dev,tmp,etc,root,work}
+mkdir -p "$root"/{bin,proc,sys,dev,tmp,etc,root,job}
 cp "$CBUILD" "$root/bin/cbuild"
 cp /bin/busybox "$root/bin/busybox"
 ln -s busybox "$root/bin/sh"
@@ -76,9 +76,9 @@ done
 for library in $(ldconfig -p | grep -oE '/[^ ]*/(libcurl|libsqlite3)\.so\.[0-9]+$' || true); do
 	[ -e "$root$library" ] || cp -L "$library" "$root$library"
 done
-cp -R "$context" "$root/work/context"
-cp "$work/secret" "$root/work/secret"
-chmod 1777 "$root/tmp" "$root/work"
+cp -R "$context" "$root/job/context"
+cp "$work/secret" "$root/job/secret"
+chmod 1777 "$root/tmp" "$root/job"
 echo 'root:x:0:0::/root:/bin/sh' >"$root/etc/passwd"
 
 caps='["CAP_CHOWN","CAP_DAC_OVERRIDE","CAP_FSETID","CAP_FOWNER","CAP_MKNOD","CAP_NET_RAW","CAP_SETGID","CAP_SETUID","CAP_SETFCAP","CAP_SETPCAP","CAP_NET_BIND_SERVICE","CAP_SYS_CHROOT","CAP_KILL","CAP_AUDIT_WRITE"]'
@@ -99,8 +99,8 @@ contained() {
 	jq -c --arg root "$root" --argjson caps "$caps" --argjson seccomp "$seccomp" --argjson uid "$uid" \
 		--argjson args "$(printf '%s\n' "$@" | jq -R . | jq -s .)" '
 		.root = {path: $root, readonly: false} | .process.terminal = false | .process.user = {uid: $uid, gid: $uid}
-		| .process.args = $args | .process.cwd = "/work" | .hostname = "box"
-		| .process.env = ["PATH=/bin", "HOME=/work", "CBUILD_ROOT=/work/store", "SOURCE_DATE_EPOCH=1700000000", "ASAN_OPTIONS=detect_leaks=0"]
+		| .process.args = $args | .process.cwd = "/job" | .hostname = "box"
+		| .process.env = ["PATH=/bin", "HOME=/job", "CBUILD_ROOT=/job/store", "SOURCE_DATE_EPOCH=1700000000", "ASAN_OPTIONS=detect_leaks=0"]
 		| .process.capabilities = (if $uid == 0 then {bounding: $caps, effective: $caps, permitted: $caps} else {bounding: $caps} end)
 		| .process.noNewPrivileges = false
 		| .linux.namespaces |= map(select(.type != "network"))
@@ -122,13 +122,13 @@ fi
 
 # inside NAME SECCOMP UID WANTED-ISOLATION [WARNING]
 inside() {
-	rm -rf "$root/work/store" "$root/work/out.tar"
-	status 0 contained "$1" "$2" "$3" cbuild build --progress plain --secret id=s,src=/work/secret \
-		-o type=oci,dest=/work/out.tar,rewrite-timestamp=true /work/context
+	rm -rf "$root/job/store" "$root/job/out.tar"
+	status 0 contained "$1" "$2" "$3" cbuild build --progress plain --secret id=s,src=/job/secret \
+		-o type=oci,dest=/job/out.tar,rewrite-timestamp=true /job/context
 	[ -z "${5-}" ] || has "$1 says what is less" "$out" "$5"
-	digest=$(tar -xOf "$root/work/out.tar" index.json | jq -r '.manifests[0].digest')
+	digest=$(tar -xOf "$root/job/out.tar" index.json | jq -r '.manifests[0].digest')
 	is "$1 gives the same" "$digest" "$want"
-	rm -rf "$root/work/store"
+	rm -rf "$root/job/store"
 	status 0 contained "$1" "$2" "$3" cbuild doctor --format json
 	is "$1 is on the rung" "$(jq -r .isolation <<<"$out")" "$4"
 }
@@ -142,11 +142,11 @@ inside user null 1000 shared
 say "a container that may not make namespaces, nor mount"
 inside chroot "$blocked" 0 chroot "isolation chroot"
 say "there, what cannot be given is refused"
-printf 'FROM scratch\nADD busybox.tar /\nRUN --network=none true\n' >"$root/work/context/none"
-status 125 contained none "$blocked" 0 cbuild build --progress plain -f /work/context/none -q /work/context
+printf 'FROM scratch\nADD busybox.tar /\nRUN --network=none true\n' >"$root/job/context/none"
+status 125 contained none "$blocked" 0 cbuild build --progress plain -f /job/context/none -q /job/context
 has "no network" "$out" "isolation chroot cannot give --network=none"
 say "and an ordinary user can do nothing"
-rm -rf "$root/work/store"
-status 125 contained nothing "$blocked" 1000 cbuild build -q /work/context
+rm -rf "$root/job/store"
+status 125 contained nothing "$blocked" 1000 cbuild build -q /job/context
 has "which is told" "$out" "user namespaces cannot be used here"
 is "no process is left" "$(pgrep -fc '^sleep 600$' || true)" 0
