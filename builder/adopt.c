@@ -36,7 +36,8 @@ static int print(struct cb_build *build, int fd, int64_t began, int64_t ended, b
 /* The shape or the print of an earlier result, made now when nobody asked before. 1: not known. */
 static int print_of(struct cb_build *build, struct sibling *s, bool content, struct cb_digest *ret, struct cb_err **err)
 {
-	const char *key = content ? "print" : "shape", *known = json_string_value(json_object_get(s->facts, key));
+	const char *key = content ? CB_CACHE_PRINT : CB_CACHE_SHAPE,
+		   *known = json_string_value(json_object_get(s->facts, key));
 	const json_t *began = json_object_get(s->facts, "began"), *ended = json_object_get(s->facts, "ended");
 	cleanup_free char *text = NULL;
 	int r;
@@ -120,5 +121,8 @@ int cb_adopt_find(struct cb_build *build, const struct cb_vertex *vertex, const 
 		json_decref(s.facts);
 		cb_record_done(&records[i]);
 	}
+	/* The next one that asks need not walk this one again. */
+	if (r == 0)
+		entry->shape = fresh.shape;
 	return n < 0 ? n : r;
 }

@@ -71,6 +71,8 @@ int cb_cache_put(struct cb_build *build, const struct cb_cache_entry *entry, con
 	json_object_set_new(facts, "chain", cb_json_from_strv(&layers));
 	json_object_set_new(facts, "began", json_integer(entry->began));
 	json_object_set_new(facts, "ended", json_integer(entry->ended));
+	if (cb_digest_is_set(&entry->shape))
+		json_object_set_new(facts, CB_CACHE_SHAPE, json_string(entry->shape.text));
 	record.facts = cb_json_dump(facts, false);
 	if (entry->note->inputs) {
 		record.inputs = cb_json_dump(entry->note->inputs, false);

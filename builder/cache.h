@@ -9,6 +9,10 @@
 
 #include "builder/build.h"
 
+/** The names of a shape and of a print in the facts of a record; what they cover has changed once. */
+#define CB_CACHE_SHAPE "shape-2"
+#define CB_CACHE_PRINT "print"
+
 /** 1 with *ret (in the graph's arena) when @key leads to a usable record, else 0. */
 int cb_cache_find(
 	struct cb_build *build, const struct cb_digest *key, struct cb_step_result **ret, struct cb_err **err);
@@ -19,6 +23,7 @@ struct cb_cache_entry {
 	uint64_t duration_ns;
 	const struct cb_step_note *note; /* its inputs and files are kept, too */
 	int64_t began, ended;            /* ns: when the snapshot was written, by the clock of file systems */
+	struct cb_digest shape;          /* of the snapshot (layers/samesnap.h), or not set: who asks makes it */
 };
 
 /** The present by the clock that file systems stamp with, in nanoseconds; @fine: not before any stamp given yet. */

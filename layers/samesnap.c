@@ -137,11 +137,12 @@ static int add_dir(struct print *p, int fd, unsigned int depth, struct cb_err **
 
 static int add_entry(struct print *p, int dirfd, const char *name, unsigned int depth, struct cb_err **err)
 {
-	cleanup_free char *path = cb_xasprintf("/proc/self/fd/%d/%s", dirfd, name);
+	char path[sizeof("/proc/self/fd//") + 3 * sizeof(int) + NAME_MAX];
 	struct stat st;
 	bool again;
 	int r;
 
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dirfd, name);
 	if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
 		return cb_err_errno(err, errno, "stat %s", name);
 	cb_hasher_adds(p->hasher, name);
@@ -157,7 +158,7 @@ static int add_entry(struct print *p, int dirfd, const char *name, unsigned int 
 	/* Nobody sees the time of a whiteout. */
 	if (!cb_whiteout_is(&st))
 		add_time(p, &st.st_mtim);
-	r = add_xattrs(p, path, err);
+	r = p->spec->content ? add_xattrs(p, path, err) : 0;
 	if (r != 0)
 		return r;
 	if (S_ISREG(st.st_mode)) {
@@ -206,7 +207,7 @@ static int print_of(struct print *p, struct cb_digest *ret, struct cb_err **err)
 	cb_hasher_addn(p->hasher, st.st_uid);
 	cb_hasher_addn(p->hasher, st.st_gid);
 	add_time(p, &st.st_mtim);
-	r = add_xattrs(p, path, err);
+	r = p->spec->content ? add_xattrs(p, path, err) : 0;
 	if (r == 0)
 		r = add_dir(p, fd, 0, err);
 	if (r == 0)

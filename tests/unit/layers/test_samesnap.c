@@ -86,7 +86,7 @@ static void differences(void **state)
 	}
 }
 
-/* The shape does not know the content; everything else it does. */
+/* The shape does not know content and attributes; everything else it does. */
 static void shapes(void **state)
 {
 	struct cb_digest a, b;
@@ -99,6 +99,9 @@ static void shapes(void **state)
 	assert_false(cb_digest_equal(&a, &b));
 	print_tree("f a 600 =x", NULL, false, &b);
 	assert_false(cb_digest_equal(&a, &b));
+	print_tree("f x", NULL, false, &a);
+	print_tree("f x", "user.cbuild", false, &b);
+	assert_true(cb_digest_equal(&a, &b));
 }
 
 static void attributes(void **state)
