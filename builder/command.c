@@ -58,6 +58,7 @@ const struct cb_command cb_commands[] = {
 	{ "policy", "[OPTIONS]", "show or set what the store keeps by itself", { cb_policy_options, NULL },
 		cb_cmd_policy },
 	{ "fsck", "[OPTIONS]", "check the store, and mend it with --repair", { cb_fsck_options, NULL }, cb_cmd_fsck },
+	{ "completion", "bash|zsh|fish", "print completions for a shell", { NULL, NULL }, cb_cmd_completion },
 	{ "debug", "words", "answer requests for expansion on standard input", { NULL, NULL }, cb_cmd_debug },
 	{ "version", "", "print the version", { NULL, NULL }, cb_cmd_version },
 	{ "help", "[COMMAND]", "explain cbuild or one command", { NULL, NULL }, cb_cmd_help },

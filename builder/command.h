@@ -61,6 +61,7 @@ int cb_cmd_fmt(int argc, char **argv);
 int cb_cmd_flatten(int argc, char **argv);
 int cb_cmd_parse(int argc, char **argv);
 int cb_cmd_doctor(int argc, char **argv);
+int cb_cmd_completion(int argc, char **argv);
 int cb_cmd_debug(int argc, char **argv);
 int cb_cmd_version(int argc, char **argv);
 int cb_cmd_help(int argc, char **argv);

@@ -12,7 +12,7 @@ static void overview(struct cb_buf *out)
 			 "Usage: cbuild [build] [OPTIONS] CONTEXT\n"
 			 "       cbuild COMMAND ...\n\nCommands:\n");
 	for (size_t i = 0; i < cb_n_commands; i++)
-		cb_buf_addf(out, "  %-8s %s\n", cb_commands[i].name, cb_commands[i].summary);
+		cb_buf_addf(out, "  %-12s %s\n", cb_commands[i].name, cb_commands[i].summary);
 	cb_buf_adds(out,
 		"\nOptions of a command: cbuild COMMAND --help\n\n"
 		"Exit status: 0 done, 1 the build failed, 2 wrong usage, 125 this host or cbuild itself failed,\n"

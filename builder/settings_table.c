@@ -1,4 +1,4 @@
-/* The options of `cbuild build`: parser, help, man page check and completions read this table. */
+/* The options of `cbuild build`: parser, help, completions and the check of the man page read this table. */
 #include "builder/access_ids.h"
 #include "builder/settings.h"
 #include "builder/settings_ids.h"
