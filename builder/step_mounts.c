@@ -14,20 +14,10 @@
 #include "builder/sshagent.h"
 #include "layers/cachemount.h"
 #include "layers/chown.h"
-#include "layers/plainroot.h"
+#include "layers/copytree.h"
 
 /* Directories of one private cache mount that are in use at once. */
 #define PRIVATE_MAX 256
-
-struct cb_mount_hold {
-	int fd, use; /* use: the lock of a cache mount */
-	int *layers;
-	struct cb_buf data;
-	struct cb_lock *lock;
-	struct cb_snapshot *throwaway;
-	struct cb_sshagent *agent;
-	char *target;
-};
 
 void cb_run_mounts_done(struct cb_run_mounts *mounts)
 {
@@ -36,7 +26,9 @@ void cb_run_mounts_done(struct cb_run_mounts *mounts)
 
 		cb_closep(&hold->fd);
 		cb_closep(&hold->use);
+		free(hold->cache);
 		free(hold->layers);
+		cb_cover_free(hold->cover);
 		explicit_bzero(hold->data.data ? hold->data.data : "", hold->data.data ? hold->data.len : 0);
 		cb_buf_done(&hold->data);
 		cb_lock_free(hold->lock);
@@ -51,24 +43,70 @@ void cb_run_mounts_done(struct cb_run_mounts *mounts)
 
 /* ---- bind ----------------------------------------------------------------------------------------------------- */
 
+/* Owner, mode and times of the directory @path are those of its copy. */
+static int copy_top(struct cb_tree *tree, const char *path, int dirfd, struct cb_err **err)
+{
+	struct stat st;
+	int r = cb_tree_stat(tree, path, &st, err);
+
+	if (r != 0)
+		return CB_MIN(r, 0);
+	const struct timespec times[2] = { st.st_atim, st.st_mtim };
+	if (cb_owner_fchown(dirfd, st.st_uid, st.st_gid) < 0 || fchmod(dirfd, st.st_mode & 07777) < 0 ||
+		futimens(dirfd, times) < 0)
+		return cb_err_errno(err, errno, "set owner, mode and times of a copy of /%s", path);
+	return 0;
+}
+
+/* The directory or file @sub of @tree as "lent" of the directory @aside. */
+static int copy_source(struct cb_build *build, struct cb_tree *tree, const char *sub, int aside, struct cb_err **err)
+{
+	cleanup_sources struct cb_sources sources = { 0 };
+	cleanup_close int dirfd = -EBADF;
+	const struct cb_match_spec match = { .tree = tree, .literal = true };
+	struct cb_copy_spec spec = { .src = tree,
+		.sources = &sources,
+		.dest = "/" CB_COVER_LENT,
+		.upper = aside,
+		.pool = build->scheduler.pools[CB_LANE_CPU],
+		.cancel = build->scheduler.cancel };
+	/* Nothing has a root directory, too. */
+	bool empty = !cb_tree_layers(tree) && (!sub || strcmp(sub, "/") == 0);
+	int r = empty ? 0 : cb_sources_add(&sources, &match, sub && *sub ? sub : "/", err);
+
+	if (r < 0)
+		return r;
+	if (sources.n == 1 && !sources.v[0].is_dir)
+		return cb_copy_run(&spec, err);
+	if (mkdirat(aside, CB_COVER_LENT, 0755) < 0 ||
+		(dirfd = openat(aside, CB_COVER_LENT, O_RDONLY | O_DIRECTORY | O_CLOEXEC)) < 0)
+		return cb_err_errno(err, errno, "create a directory in the store");
+	if (empty)
+		return fchmod(dirfd, 0755) < 0 ? cb_err_errno(err, errno, "set a mode") : 0;
+	spec.dest = "/";
+	spec.upper = dirfd;
+	r = cb_copy_run(&spec, err);
+	return r < 0 ? r : copy_top(tree, sources.v[0].path, dirfd, err);
+}
+
 /* Without overlay: a copy, whose changes are forgotten. */
 static int copy_bind(struct cb_build *build, const struct cb_chain *chain, const struct cb_op_mount *op,
 	struct cb_run_mount *mount, struct cb_mount_hold *hold, struct cb_err **err)
 {
 	CB_CLEANUP(cb_tree_free) struct cb_tree *tree = NULL;
-	CB_CLEANUP(cb_plainroot_free) struct cb_plainroot *plain = NULL;
 	int r = cb_build_tree(build, chain, &tree, err);
 
 	if (r == 0)
 		r = cb_snapshot_new(build->store, &hold->throwaway, err);
 	if (r == 0)
-		r = cb_plainroot_new(tree, cb_snapshot_fs(hold->throwaway), false, build->scheduler.pools[CB_LANE_CPU],
-			build->scheduler.cancel, &plain, err);
+		r = copy_source(build, tree, op->sub, cb_snapshot_fs(hold->throwaway), err);
 	if (r < 0)
-		return r;
+		return cb_err_wrap(err, r, "mount %s", op->mount->target);
+	hold->fd = openat(cb_snapshot_fs(hold->throwaway), CB_COVER_LENT, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (hold->fd < 0)
+		return cb_err_errno(err, errno, "open the copy for %s", op->mount->target);
 	mount->kind = CB_RUN_MOUNT_BIND;
-	mount->fd = cb_snapshot_fs(hold->throwaway);
-	mount->sub = op->sub;
+	mount->fd = hold->fd;
 	mount->readonly = op->mount->readonly;
 	return 0;
 }
@@ -173,8 +211,33 @@ static int seed_cache(
 	return 0;
 }
 
-static int make_cache(struct cb_build *build, const struct cb_op_mount *op, struct cb_run_mount *mount,
-	struct cb_mount_hold *hold, struct cb_err **err)
+/* Two targets with one cache mount. */
+static bool holds_cache(const struct cb_run_mounts *mounts, const char *name)
+{
+	for (size_t i = 0; i < mounts->n_holds; i++)
+		if (mounts->holds[i].cache && strcmp(mounts->holds[i].cache, name) == 0)
+			return true;
+	return false;
+}
+
+/* What is lent cannot be shared: a step has it alone, and is the only one that can know of its changes. */
+static int open_cache(struct cb_build *build, const struct cb_op_mount *op, const struct cb_run_mounts *mounts,
+	const char *name, struct cb_mount_hold *hold, struct cb_err **err)
+{
+	const char *title = op->mount->id ? op->mount->id : op->mount->target;
+
+	if (!cb_build_lends(build))
+		return cb_cachemount_open(build->store, name, title, &hold->fd, &hold->use, err);
+	if (!holds_cache(mounts, name))
+		return cb_cachemount_open_alone(
+			build->store, name, title, build->scheduler.cancel, &hold->fd, &hold->use, err);
+	int r = cb_err_set(err, CB_ERR_UNSUPPORTED, "isolation chroot cannot give one cache mount at two targets (%s)",
+		op->mount->target);
+	return cb_err_hint(err, r, "see what this host or container allows, and how to get more: cbuild doctor");
+}
+
+static int make_cache(struct cb_build *build, const struct cb_op_mount *op, const struct cb_run_mounts *mounts,
+	struct cb_run_mount *mount, struct cb_mount_hold *hold, struct cb_err **err)
 {
 	cleanup_free char *shared = name_of(op), *name = NULL;
 	int r = 0;
@@ -183,19 +246,19 @@ static int make_cache(struct cb_build *build, const struct cb_op_mount *op, stru
 		r = lock_private(build, shared, &hold->lock, &name, err);
 	} else {
 		name = cb_xstrdup(shared);
-		if (op->mount->sharing == CB_SHARING_LOCKED) {
+		if (op->mount->sharing == CB_SHARING_LOCKED && !holds_cache(mounts, name)) {
 			cleanup_free char *key = cb_xasprintf("cachemount %s", name);
 
 			r = cb_lock_wait(build->store, key, build->scheduler.cancel, &hold->lock, err);
 		}
 	}
 	if (r == 0)
-		r = cb_cachemount_open(build->store, name, op->mount->id ? op->mount->id : op->mount->target, &hold->fd,
-			&hold->use, err);
+		r = open_cache(build, op, mounts, name, hold, err);
 	if (r == 0 && op->sub)
 		r = seed_cache(build, op, name, hold->fd, err);
 	if (r == 0)
 		r = own_cache(op->mount, hold->fd, err);
+	hold->cache = CB_TAKE_PTR(name);
 	mount->kind = CB_RUN_MOUNT_BIND;
 	mount->fd = hold->fd;
 	mount->readonly = op->mount->readonly;
@@ -268,17 +331,18 @@ static int make_ssh(struct cb_build *build, const struct cb_mount *m, unsigned i
 
 /* ---- all ------------------------------------------------------------------------------------------------------ */
 
-static int make_one(struct cb_build *build, const struct cb_op_mount *op, unsigned int ssh, struct cb_run_mount *mount,
-	struct cb_mount_hold *hold, struct cb_strv *env, struct cb_err **err)
+static int make_one(struct cb_build *build, const struct cb_op_mount *op, unsigned int ssh,
+	const struct cb_run_mounts *mounts, struct cb_mount_hold *hold, struct cb_strv *env, struct cb_err **err)
 {
 	const struct cb_mount *m = op->mount;
+	struct cb_run_mount *mount = &hold->mount;
 
 	mount->target = m->target;
 	switch (m->type) {
 	case CB_MOUNT_BIND:
 		return make_bind(build, op, mount, hold, err);
 	case CB_MOUNT_CACHE:
-		return make_cache(build, op, mount, hold, err);
+		return make_cache(build, op, mounts, mount, hold, err);
 	case CB_MOUNT_TMPFS:
 		mount->kind = CB_RUN_MOUNT_TMPFS;
 		mount->size = m->has_size ? m->size : 0;
@@ -326,18 +390,19 @@ int cb_run_mounts_make(struct cb_build *build, const struct cb_vertex *vertex, s
 	qsort(order, op->n_mounts, sizeof(*order), by_lock);
 	for (size_t i = 0; i < op->n_mounts; i++) {
 		size_t at = (size_t)(order[i] - op->mounts);
+		struct cb_mount_hold *hold = &ret->holds[i];
 		int r;
 
-		ret->holds[i] = (struct cb_mount_hold){ .fd = -EBADF, .use = -EBADF };
+		*hold = (struct cb_mount_hold){ .fd = -EBADF, .use = -EBADF, .order = at, .mount = CB_RUN_MOUNT_INIT };
 		ret->n_holds++;
-		ret->v[at] = (struct cb_run_mount)CB_RUN_MOUNT_INIT;
-		r = make_one(build, order[i], ssh_number(op, at), &ret->v[at], &ret->holds[i], env, err);
+		r = make_one(build, order[i], ssh_number(op, at), ret, hold, env, err);
 		if (r < 0) {
 			cb_run_mounts_done(ret);
 			return r;
 		}
 		if (r > 0)
-			ret->v[at].target = NULL;
+			hold->mount.target = NULL;
+		ret->v[at] = hold->mount;
 	}
 	/* In the written order: of two with one target the later one counts. */
 	for (size_t i = 0; i < op->n_mounts; i++)

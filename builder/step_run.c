@@ -243,7 +243,9 @@ static int prepare(struct run *run, struct cb_snapshot *snapshot, struct cb_run_
 	r = cb_run_mounts_make(run->build, run->vertex, &run->mounts, &run->env, err);
 	if (r < 0)
 		return r;
-	if (run->build->trust.len)
+	if (cb_build_lends(run->build))
+		r = cb_run_mounts_lend(run->build, run->vertex, &run->mounts, spec->upper_fd, err);
+	if (r == 0 && run->build->trust.len)
 		r = add_trust(run, cb_snapshot_fs(snapshot), err);
 	if (r < 0)
 		return r;
@@ -403,6 +405,7 @@ int cb_step_run(struct cb_build *build, struct cb_vertex *vertex, struct cb_snap
 	__attribute__((cleanup(run_done))) struct run run = { .build = build, .vertex = vertex, .op = vertex->op };
 	__attribute__((cleanup(cb_run_result_done))) struct cb_run_result result = { 0 };
 	struct cb_run_spec spec = CB_RUN_SPEC_INIT;
+	cleanup_err struct cb_err *why = NULL;
 	struct cb_run *running;
 	int out[2], errout[2], r;
 
@@ -433,8 +436,12 @@ int cb_step_run(struct cb_build *build, struct cb_vertex *vertex, struct cb_snap
 	}
 	close(out[0]);
 	close(errout[0]);
+	/* Also when the step has failed: caches keep what it did to them. */
+	const int back = cb_build_lends(build) ? cb_run_mounts_return(build, &run.mounts, run.plain, &why) : 0;
 	if (r == 0)
 		r = outcome(&run, &result, err);
+	if (r == 0 && back < 0)
+		r = cb_err_move(err, CB_TAKE_PTR(why));
 	if (r == 0 && run.trust && !run.plain)
 		r = cb_trust_end(run.trust, cb_build_flavour(build), cb_snapshot_fs(snapshot), err);
 	if (r == 0 && run.plain)

@@ -78,8 +78,11 @@ static int note_use(struct cb_store *store, const char *name, const char *title,
 	return cb_db_run(store->db, stmt, err);
 }
 
-int cb_cachemount_open(
-	struct cb_store *store, const char *name, const char *title, int *ret_fd, int *ret_lock, struct cb_err **err)
+/* Milliseconds between two looks at who has it. */
+#define WAIT_MS 2
+
+static int open_how(struct cb_store *store, const char *name, const char *title, int how,
+	const struct cb_cancel *cancel, int *ret_fd, int *ret_lock, struct cb_err **err)
 {
 	cleanup_close int parent = -EBADF, fd = -EBADF, lock = -EBADF;
 	int r;
@@ -89,9 +92,13 @@ int cb_cachemount_open(
 	r = open_parent(store, &parent, err);
 	if (r < 0)
 		return r;
-	/* Held alone only while it is removed or counted. */
-	while ((r = lock_one(parent, name, LOCK_SH, &lock)) == EWOULDBLOCK)
-		usleep(2000);
+	/* Shared, it waits only for one that is removed, counted or replaced. */
+	while ((r = lock_one(parent, name, how, &lock)) == EWOULDBLOCK) {
+		r = cb_cancel_check(cancel, err);
+		if (r < 0)
+			return r;
+		usleep(WAIT_MS * 1000);
+	}
 	if (r != 0)
 		return cb_err_errno(err, r, "lock the cache mount %s", name);
 	if (mkdirat(parent, name, 0755) < 0 && errno != EEXIST)
@@ -104,6 +111,38 @@ int cb_cachemount_open(
 		return r;
 	*ret_fd = CB_TAKE_FD(fd);
 	*ret_lock = CB_TAKE_FD(lock);
+	return 0;
+}
+
+int cb_cachemount_open(
+	struct cb_store *store, const char *name, const char *title, int *ret_fd, int *ret_lock, struct cb_err **err)
+{
+	return open_how(store, name, title, LOCK_SH, NULL, ret_fd, ret_lock, err);
+}
+
+int cb_cachemount_open_alone(struct cb_store *store, const char *name, const char *title,
+	const struct cb_cancel *cancel, int *ret_fd, int *ret_lock, struct cb_err **err)
+{
+	return open_how(store, name, title, LOCK_EX, cancel, ret_fd, ret_lock, err);
+}
+
+int cb_cachemount_replace(struct cb_store *store, const char *name, int dirfd, const char *entry, struct cb_err **err)
+{
+	cleanup_close int parent = -EBADF;
+	cleanup_free char *tmp = NULL;
+	int r = open_parent(store, &parent, err);
+
+	if (r < 0)
+		return r;
+	if (renameat2(parent, name, dirfd, entry, RENAME_EXCHANGE) == 0)
+		return 0;
+	if (errno != EINVAL && errno != ENOSYS)
+		return cb_err_errno(err, errno, "replace the cache mount %s", name);
+	/* NFS, for one, does not exchange. A kill between the two loses what is only a cache. */
+	tmp = cb_store_unique_name(store);
+	if (renameat(parent, name, dirfd, tmp) < 0 || renameat(dirfd, entry, parent, name) < 0 ||
+		renameat(dirfd, tmp, dirfd, entry) < 0)
+		return cb_err_errno(err, errno, "replace the cache mount %s", name);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #ifndef CB_LAYERS_CACHEMOUNT_H
 #define CB_LAYERS_CACHEMOUNT_H
 
+#include "base/cancel.h"
 #include "layers/store.h"
 
 struct cb_cachemount_info {
@@ -24,6 +25,14 @@ void cb_cachemount_info_done(struct cb_cachemount_info *info);
  */
 int cb_cachemount_open(
 	struct cb_store *store, const char *name, const char *title, int *ret_fd, int *ret_lock, struct cb_err **err);
+/** The same with nobody else: waits for those who have it, and lets nobody have it meanwhile. @cancel may be NULL. */
+int cb_cachemount_open_alone(struct cb_store *store, const char *name, const char *title,
+	const struct cb_cancel *cancel, int *ret_fd, int *ret_lock, struct cb_err **err);
+/**
+ * Makes the directory @entry in @dirfd, on the store's file system, the cache mount @name, which is held alone; what it
+ * was until then becomes @entry. In one step where the file system can do that.
+ */
+int cb_cachemount_replace(struct cb_store *store, const char *name, int dirfd, const char *entry, struct cb_err **err);
 /** Adds the names of all that there are. */
 int cb_cachemount_list(struct cb_store *store, struct cb_strv *ret, struct cb_err **err);
 /** 0 with *ret (end with cb_cachemount_info_done), or 1 when there is none. Counts the size when it may have changed.

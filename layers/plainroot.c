@@ -212,6 +212,23 @@ int cb_plainroot_mark(struct cb_plainroot *root, struct cb_err **err)
 	return mark_dir(root, fd, "", 0, err);
 }
 
+int cb_plainroot_excuse(struct cb_plainroot *root, const char *path, struct cb_err **err)
+{
+	cleanup_free char *parent = cb_path_dir(path);
+	cleanup_close int up = cb_path_open_beneath(root->dirfd, parent, DIR_FLAGS, 0);
+	const struct mark *mark = cb_map_get(root->marks, path);
+	struct stat st;
+
+	/* What a step had made there before is a change, moved or not. */
+	if (!mark)
+		return 0;
+	if (up < 0 || cb_owner_fstatat(up, cb_path_base(path), &st) < 0)
+		return fail(err, "stat", path);
+	if (st.st_ino == mark->ino)
+		set_mark(root, path, &st);
+	return 0;
+}
+
 /* ---- changes -------------------------------------------------------------------------------------------------- */
 
 /* The directory in the snapshot, with those above it. */

@@ -28,6 +28,11 @@ CB_DEFINE_CLEANUP(struct cb_plainroot *, cb_plainroot_free)
 /** Remembers everything as it is now: later differences are changes. */
 int cb_plainroot_mark(struct cb_plainroot *root, struct cb_err **err);
 /**
+ * The entry @path (real, no leading slash) was moved away and back since the mark, by us: that is no change. What is in
+ * a directory needs no word.
+ */
+int cb_plainroot_excuse(struct cb_plainroot *root, const char *path, struct cb_err **err);
+/**
  * Moves what has changed since the mark into @upper, a fresh directory in overlay format. What is left is of no use.
  * Nothing may write to it any more.
  */

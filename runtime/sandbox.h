@@ -103,6 +103,13 @@ struct cb_sandbox_spec {
 	size_t n_ulimits;
 };
 
+/** Links in /dev of every container. */
+#define CB_DEVICE_LINKS 6
+struct cb_device_link {
+	const char *name, *target;
+};
+extern const struct cb_device_link cb_device_links[CB_DEVICE_LINKS];
+
 /** The target of @mount below @root, made when it is missing: an O_PATH descriptor, or -1 when it can be left out. */
 int cb_sandbox_target(const struct cb_sandbox *sb, int root, const struct cb_sandbox_mount *mount, bool dir);
 /** As cb_sandbox_stage and cb_sandbox_assemble, without mounts: root_fd is a plain directory. Forks, see keeper.h. */

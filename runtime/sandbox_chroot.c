@@ -23,7 +23,7 @@
 
 /* What has to be put back. */
 struct loan {
-	int fd; /* of a file that got other content */
+	int path; /* O_PATH, of a file that got other content: nobody can execute what is open for writing */
 	struct cb_buf old;
 	struct stat st;
 };
@@ -31,9 +31,11 @@ struct loan {
 struct loans {
 	struct loan *files;
 	size_t n_files;
+	int proc;
 	int dev; /* the directory */
 	struct stat dev_st;
 	bool made[8]; /* of cb_devices */
+	bool made_links[CB_DEVICE_LINKS];
 	bool made_shm;
 };
 
@@ -44,6 +46,15 @@ static struct timespec *times_of(const struct stat *st, struct timespec out[stat
 	return out;
 }
 
+/* For reading and writing. By the /proc of the host: the image has none, and we may be in it already. */
+static int open_loan(const struct loans *loans, const struct loan *loan)
+{
+	char name[32];
+
+	snprintf(name, sizeof(name), "self/fd/%d", loan->path);
+	return openat(loans->proc, name, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+}
+
 static void put_back(void *arg)
 {
 	struct loans *loans = arg;
@@ -51,18 +62,21 @@ static void put_back(void *arg)
 
 	for (size_t i = loans->n_files; i-- > 0;) {
 		struct loan *loan = &loans->files[i];
-		if (ftruncate(loan->fd, 0) < 0 || lseek(loan->fd, 0, SEEK_SET) < 0 ||
-			cb_fd_write_all(loan->fd, loan->old.data, loan->old.len) < 0)
+		cleanup_close int fd = open_loan(loans, loan);
+		if (fd < 0 || ftruncate(fd, 0) < 0 || cb_fd_write_all(fd, loan->old.data, loan->old.len) < 0)
 			continue;
-		(void)!cb_owner_fchown(loan->fd, loan->st.st_uid, loan->st.st_gid);
-		(void)!fchmod(loan->fd, loan->st.st_mode & 07777);
-		(void)!futimens(loan->fd, times_of(&loan->st, times));
+		(void)!cb_owner_fchown(fd, loan->st.st_uid, loan->st.st_gid);
+		(void)!fchmod(fd, loan->st.st_mode & 07777);
+		(void)!futimens(fd, times_of(&loan->st, times));
 	}
 	if (loans->dev < 0)
 		return;
 	for (size_t i = 0; i < cb_n_devices; i++)
 		if (loans->made[i])
 			(void)unlinkat(loans->dev, cb_devices[i].name, 0);
+	for (size_t i = 0; i < CB_DEVICE_LINKS; i++)
+		if (loans->made_links[i])
+			(void)unlinkat(loans->dev, cb_device_links[i].name, 0);
 	if (loans->made_shm)
 		(void)cb_path_remove_tree(loans->dev, "shm", NULL);
 	(void)!futimens(loans->dev, times_of(&loans->dev_st, times));
@@ -81,24 +95,27 @@ static void lend_devices(const struct cb_sandbox *sb, int root, struct loans *lo
 		if (r < 0 && errno != EEXIST)
 			cb_sandbox_report(sb, CB_REPORT_WARNING, 0, "no /dev/%s: %s", d->name, strerror(errno));
 	}
+	/* Without /proc they lead nowhere: what is written to them fails, where it would else become a file of the
+	 * image.
+	 */
+	for (size_t i = 0; i < CB_DEVICE_LINKS; i++)
+		loans->made_links[i] = symlinkat(cb_device_links[i].target, loans->dev, cb_device_links[i].name) == 0;
 	loans->made_shm = mkdirat(loans->dev, "shm", 0700) == 0 && fchmodat(loans->dev, "shm", 01777, 0) == 0;
 }
 
 static void lend_file(const struct cb_sandbox *sb, int root, const struct cb_sandbox_mount *m, struct loans *loans)
 {
 	struct loan *loan = &loans->files[loans->n_files];
-	cleanup_close int path = cb_sandbox_target(sb, root, m, false);
-	char name[32];
 
-	snprintf(name, sizeof(name), "/proc/self/fd/%d", path);
-	*loan = (struct loan){ .fd = open(name, O_RDWR | O_CLOEXEC | O_NOCTTY | O_NONBLOCK) };
-	if (loan->fd < 0 || cb_owner_fstat(loan->fd, &loan->st) < 0)
+	*loan = (struct loan){ .path = cb_sandbox_target(sb, root, m, false) };
+	cleanup_close int fd = open_loan(loans, loan);
+	if (fd < 0 || cb_owner_fstat(fd, &loan->st) < 0)
 		cb_sandbox_fail(sb, errno, "open %s", m->target);
 	if (!S_ISREG(loan->st.st_mode))
 		cb_sandbox_fail(sb, EINVAL, "%s of the image is no file", m->target);
-	if (cb_fd_read_all(loan->fd, CB_RUN_FILES_MAX, m->target, &loan->old, NULL) < 0 || ftruncate(loan->fd, 0) < 0 ||
-		lseek(loan->fd, 0, SEEK_SET) < 0 || cb_fd_write_all(loan->fd, m->data, m->len) < 0 ||
-		cb_owner_fchown(loan->fd, m->uid, m->gid) < 0 || fchmod(loan->fd, m->mode) < 0)
+	if (cb_fd_read_all(fd, CB_RUN_FILES_MAX, m->target, &loan->old, NULL) < 0 || ftruncate(fd, 0) < 0 ||
+		lseek(fd, 0, SEEK_SET) < 0 || cb_fd_write_all(fd, m->data, m->len) < 0 ||
+		cb_owner_fchown(fd, m->uid, m->gid) < 0 || fchmod(fd, m->mode) < 0)
 		cb_sandbox_fail(sb, errno, "write %s", m->target);
 	loans->n_files++;
 }
@@ -119,8 +136,8 @@ void cb_sandbox_assemble_chroot(struct cb_sandbox *sb, const struct cb_sandbox_s
 {
 	struct loans *loans = cb_new0(struct loans);
 	cleanup_close int root = openat(spec->root_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
+	loans->proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (root < 0)
 		cb_sandbox_fail(sb, errno, "open the root");
 	sb->root = real_path(sb, root);
@@ -130,7 +147,7 @@ void cb_sandbox_assemble_chroot(struct cb_sandbox *sb, const struct cb_sandbox_s
 	lend_devices(sb, root, loans);
 	if (fchdir(root) < 0 || chroot(".") < 0 || chdir("/") < 0)
 		cb_sandbox_fail(sb, errno, "change root");
-	cb_keeper_split(sb, proc, put_back, loans);
+	cb_keeper_split(sb, loans->proc, put_back, loans);
 }
 
 void cb_sandbox_stage_chroot(const struct cb_sandbox *sb)

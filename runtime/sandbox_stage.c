@@ -42,9 +42,7 @@ static const char *const readonly[] = {
 	CB_STAGE_PROC "/sysrq-trigger",
 };
 
-static const struct {
-	const char *name, *target;
-} links[] = {
+const struct cb_device_link cb_device_links[CB_DEVICE_LINKS] = {
 	{ "fd", "/proc/self/fd" },
 	{ "stdin", "/proc/self/fd/0" },
 	{ "stdout", "/proc/self/fd/1" },
@@ -171,9 +169,9 @@ static void stage_dev(const struct cb_sandbox *sb)
 		cb_sandbox_fail(sb, errno, "open /dev");
 	for (size_t i = 0; i < cb_n_devices; i++)
 		stage_device(sb, dev, &cb_devices[i]);
-	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
-		if (symlinkat(links[i].target, dev, links[i].name) < 0)
-			cb_sandbox_fail(sb, errno, "link /dev/%s", links[i].name);
+	for (size_t i = 0; i < CB_DEVICE_LINKS; i++)
+		if (symlinkat(cb_device_links[i].target, dev, cb_device_links[i].name) < 0)
+			cb_sandbox_fail(sb, errno, "link /dev/%s", cb_device_links[i].name);
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
 		if (mkdirat(dev, dirs[i], 0755) < 0)
 			cb_sandbox_fail(sb, errno, "create /dev/%s", dirs[i]);

@@ -14,6 +14,7 @@ COPY --chown=5:6 f /f
 RUN rm /gone && rm -rf /d/e && mkdir /d/e && touch /d/e/new && echo more >>/d/a && ln -s a /d/link && chown -h 7:8 /d/link
 RUN cat /dev/null && echo x >/dev/null && [ -c /dev/zero ] && head -c 4 /dev/urandom | wc -c
 RUN --mount=type=secret,id=s [ "$(cat /run/secrets/s)" = secret ]
+RUN --mount=target=/ctx --mount=type=cache,target=/c --mount=type=tmpfs,target=/d/t cp /ctx/f /c/f && touch /d/t/x && cp -p /c/f /from-mount
 USER user
 WORKDIR /home/user
 RUN id -u >who && id -G >>who && mkdir d && touch d/mine

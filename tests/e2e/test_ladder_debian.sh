@@ -2,7 +2,7 @@
 # the long run), CBUILD_LADDER_RUNGS other rungs than the best and the one with one user id.
 . "$CBUILD_SOURCE/tests/e2e/lib.sh"
 push_debian
-packages=${CBUILD_LADDER_PACKAGES:-hello}
+packages="hello ${CBUILD_LADDER_PACKAGES-}"
 
 # What apt and dpkg write with times, inode numbers or random numbers in it goes.
 context debian <<END
