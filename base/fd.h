@@ -41,6 +41,8 @@ int cb_fd_read_all(int fd, size_t max, const char *what, struct cb_buf *out, str
 int cb_file_read_at(int dirfd, const char *path, size_t max, struct cb_buf *out, struct cb_err **err);
 /** Copies from the offsets of both to the end of @src (copy_file_range, else read and write). @ret_len may be NULL. */
 int cb_fd_copy(int src, int dst, uint64_t *ret_len, struct cb_err **err);
+/** Raises the limit of open files as far as it goes: pulling and building hold many. Best effort. */
+void cb_fd_raise_limit(void);
 /** dup with O_CLOEXEC, never below 3; -1 with errno. */
 int cb_fd_dup(int fd);
 

@@ -63,9 +63,8 @@ struct cb_build {
 	struct cb_epoch epoch;                           /* SOURCE_DATE_EPOCH of the plan, for steps */
 	struct cb_epoch made;                            /* the time of the image and of exported files */
 	enum cb_layer_times layer_times;
-	bool offline; /* registries are not asked for base images */
-	int signal_fd;
 	int signal;          /* that was received, or 0 */
+	bool offline;        /* registries are not asked for base images */
 	uint64_t deadline;   /* of the build on the monotonic clock, or 0 */
 	bool timed_out;      /* it is over */
 	struct cb_buf trust; /* certificates of --ca-cert for steps; empty: none */

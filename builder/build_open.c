@@ -1,12 +1,9 @@
 #include "builder/build.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/random.h>
-#include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -18,37 +15,11 @@
 #include "builder/policy.h"
 #include "builder/remotes.h"
 #include "builder/secret.h"
+#include "builder/signals.h"
 #include "builder/step_trust.h"
 
 /* RUN steps at once when --jobs does not say: they wait more than they compute. */
 #define JOBS_DEFAULT 64
-
-/* Every layer of a build is held open. */
-static void raise_file_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
-static int catch_signals(struct cb_build *build, struct cb_err **err)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	build->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (build->signal_fd < 0)
-		return cb_err_errno(err, errno, "signalfd");
-	build->scheduler.signal_fd = build->signal_fd;
-	return 0;
-}
 
 enum cb_isolation cb_build_isolation(const struct cb_settings *settings)
 {
@@ -102,7 +73,8 @@ static int build_open(struct cb_build *build, bool runs, struct cb_err **err)
 	unsigned char random[16];
 	int r;
 
-	raise_file_limit();
+	/* Every layer of a build is held open. */
+	cb_fd_raise_limit();
 	r = cb_store_open(
 		settings->root, cb_runtime_trusted_xattrs() ? CB_STORE_TRUSTED : CB_STORE_USER, &build->store, err);
 	/* Whatever is wrong with the store, it is not the Buildfile's fault. */
@@ -116,7 +88,7 @@ static int build_open(struct cb_build *build, bool runs, struct cb_err **err)
 	if (r == 0 && runs)
 		r = open_runtime(build, err);
 	if (r == 0)
-		r = catch_signals(build, err);
+		r = cb_signals_open(&build->scheduler.signal_fd, err);
 	if (r == 0)
 		r = cb_contexts_new(settings, &build->contexts, err);
 	if (r < 0)
@@ -143,7 +115,6 @@ static int open_for(const struct cb_settings *settings, bool runs, struct cb_bui
 	build->settings = settings;
 	if (settings->timeout)
 		build->deadline = cb_time_mono() + (uint64_t)settings->timeout;
-	build->signal_fd = -EBADF;
 	build->scheduler = (struct cb_scheduler){
 		.ops = &cb_build_ops, .ctx = build, .queue = cb_queue_new(), .cancel = cb_cancel_new(), .signal_fd = -1
 	};
@@ -210,7 +181,7 @@ struct cb_build *cb_build_close(struct cb_build *build)
 	cb_needles_free(build->kept_needles);
 	cb_queue_free(build->scheduler.queue);
 	cb_cancel_free(build->scheduler.cancel);
-	cb_closep(&build->signal_fd);
+	cb_closep(&build->scheduler.signal_fd);
 	cb_buf_done(&build->trust);
 	free(build->shown);
 	free(build);

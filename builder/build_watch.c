@@ -1,12 +1,12 @@
 #include "builder/build.h"
 
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/timefmt.h"
 #include "builder/cachekey.h"
 #include "builder/commit.h"
 #include "builder/remotes.h"
+#include "builder/signals.h"
 
 static enum cb_lane lane(void *ctx, const struct cb_vertex *vertex)
 {
@@ -140,13 +140,8 @@ static void message(void *ctx, struct cb_msg *msg)
 static void tick(void *ctx)
 {
 	struct cb_build *build = ctx;
-	struct signalfd_siginfo info;
 
-	while (build->signal_fd >= 0 && read(build->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		/* The second time somebody means it. */
-		if (build->signal)
-			_exit(128 + (int)info.ssi_signo);
-		build->signal = (int)info.ssi_signo;
+	if (cb_signals_take(build->scheduler.signal_fd, &build->signal)) {
 		cb_cancel_raise(build->scheduler.cancel);
 		cb_queue_open_gates(build->scheduler.queue);
 	}

@@ -2,7 +2,6 @@
 
 #include <signal.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -61,24 +60,14 @@ int cb_storecmd_parse(const struct cb_storecmd_args *args, int argc, char *const
 	return r;
 }
 
-/* A walk holds one descriptor for each directory on its way down. */
-static void raise_file_limit(void)
-{
-	struct rlimit limit;
-
-	if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
-		limit.rlim_cur = limit.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &limit);
-	}
-}
-
 int cb_storecmd_open(const char *root, struct cb_store **ret, struct cb_err **err)
 {
 	cleanup_free char *path = cb_settings_default_root(root, environ);
 	enum cb_store_flavour flavour;
 	int r;
 
-	raise_file_limit();
+	/* A walk holds one descriptor for each directory on its way down. */
+	cb_fd_raise_limit();
 	r = cb_runtime_enter(CB_ISOLATION_AUTO, err);
 	if (r < 0)
 		return r;

@@ -1,15 +1,14 @@
 #include "builder/transfer.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <string.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "builder/queue.h"
 #include "builder/report.h"
 #include "builder/settings.h"
+#include "builder/signals.h"
 #include "builder/storecmd.h"
 
 void cb_transfer_options_done(struct cb_transfer_options *options)
@@ -48,35 +47,13 @@ static void message(void *ctx, struct cb_msg *msg)
 static void tick(void *ctx)
 {
 	struct cb_transfer *t = ctx;
-	struct signalfd_siginfo info;
 
-	while (read(t->signal_fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-		/* The second time somebody means it. */
-		if (t->signal)
-			_exit(128 + (int)info.ssi_signo);
-		t->signal = (int)info.ssi_signo;
+	if (cb_signals_take(t->scheduler.signal_fd, &t->signal))
 		cb_cancel_raise(t->scheduler.cancel);
-	}
 	cb_progress_tick(t->progress);
 }
 
 static const struct cb_scheduler_ops ops = { .message = message, .tick = tick };
-
-static int catch_signals(struct cb_transfer *t, struct cb_err **err)
-{
-	sigset_t set;
-
-	sigemptyset(&set);
-	sigaddset(&set, SIGINT);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGHUP);
-	sigprocmask(SIG_BLOCK, &set, NULL);
-	t->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (t->signal_fd < 0)
-		return cb_err_errno(err, errno, "signalfd");
-	t->scheduler.signal_fd = t->signal_fd;
-	return 0;
-}
 
 static int open_all(struct cb_transfer *t, struct cb_err **err)
 {
@@ -86,7 +63,7 @@ static int open_all(struct cb_transfer *t, struct cb_err **err)
 	r = cb_storecmd_open(t->options->root, &t->store, err);
 	if (r < 0)
 		return r;
-	r = catch_signals(t, err);
+	r = cb_signals_open(&t->scheduler.signal_fd, err);
 	if (r < 0)
 		return r;
 	cb_access_apply(&t->options->access, &options);
@@ -103,7 +80,7 @@ int cb_transfer_open(
 {
 	int r;
 
-	*t = (struct cb_transfer){ .options = options, .signal_fd = -EBADF };
+	*t = (struct cb_transfer){ .options = options };
 	t->scheduler = (struct cb_scheduler){
 		.ops = &ops, .ctx = t, .queue = cb_queue_new(), .cancel = cb_cancel_new(), .signal_fd = -1
 	};
@@ -125,9 +102,9 @@ void cb_transfer_close(struct cb_transfer *t)
 	cb_progress_free(t->progress);
 	cb_queue_free(t->scheduler.queue);
 	cb_cancel_free(t->scheduler.cancel);
-	cb_closep(&t->signal_fd);
+	cb_closep(&t->scheduler.signal_fd);
 	memset(t, 0, sizeof(*t));
-	t->signal_fd = -EBADF;
+	t->scheduler.signal_fd = -1;
 }
 
 int cb_transfer_run(struct cb_transfer *t, const char *name, int (*fn)(void *arg, struct cb_err **err), void *arg,

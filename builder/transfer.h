@@ -46,7 +46,6 @@ struct cb_transfer {
 	struct cb_vertex vertex; /* stands for the job in messages */
 	uint32_t n_shown;
 	int signal; /* that was received, or 0 */
-	int signal_fd;
 };
 
 /** Opens store and registry. On failure everything is closed again. */
