@@ -56,21 +56,21 @@ struct cb_build {
 	struct cb_scheduler scheduler;
 	struct cb_progress *progress;
 	struct cb_needles *shown_needles, *kept_needles; /* of secrets: must not be shown, must not be in an image */
-	uint32_t n_shown;                                /* progress ids given out */
-	uint32_t *shown;                                 /* by vertex id; UINT32_MAX: not shown */
+	uint32_t *shown;                                 /* progress ids by vertex id; UINT32_MAX: not shown */
 	struct cb_vertex *failed;                        /* whose error ended the build */
 	char salt[40];                                   /* unique to this build */
 	struct cb_epoch epoch;                           /* SOURCE_DATE_EPOCH of the plan, for steps */
 	struct cb_epoch made;                            /* the time of the image and of exported files */
+	uint64_t deadline;                               /* of the build on the monotonic clock, or 0 */
+	struct cb_buf trust;                             /* certificates of --ca-cert for steps; empty: none */
+	char *warned;                                    /* warnings that were shown */
+	uint32_t n_shown;                                /* progress ids given out */
+	int signal;                                      /* that was received, or 0 */
 	enum cb_layer_times layer_times;
-	int signal;          /* that was received, or 0 */
-	bool offline;        /* registries are not asked for base images */
-	uint64_t deadline;   /* of the build on the monotonic clock, or 0 */
-	bool timed_out;      /* it is over */
-	struct cb_buf trust; /* certificates of --ca-cert for steps; empty: none */
-	bool wants_network;  /* some RUN step is on the network that has to be connected first */
-	char *warned;        /* warnings that were shown */
-	atomic_bool wrote;   /* something new is in the store */
+	bool offline;       /* registries are not asked for base images */
+	bool timed_out;     /* the deadline has passed */
+	bool wants_network; /* some RUN step is on the network that has to be connected first */
+	atomic_bool wrote;  /* something new is in the store */
 };
 
 /** Time stamps of what a step makes from nothing: SOURCE_DATE_EPOCH or now. */
