@@ -269,18 +269,52 @@ const struct cb_chain *cb_build_chain(const struct cb_build *build)
 	return target ? ((const struct cb_step_result *)target->result)->chain : NULL;
 }
 
+int cb_build_repair(struct cb_build *build, struct cb_err **err)
+{
+	struct cb_vertex *target = build->plan->target;
+	int r;
+
+	if (!target || !cb_cached_lost(build, cb_build_chain(build)))
+		return 0;
+	r = cb_scheduler_repair(&build->scheduler, target, err);
+	return r < 0 ? r : 1;
+}
+
+struct fetching_all {
+	struct cb_build *build;
+	struct cb_err *err; /* kept here: a layer that is lost must not end the build */
+};
+
 static int fetch_cached(void *arg, struct cb_err **err)
 {
-	struct cb_build *build = arg;
+	struct fetching_all *fetching = arg;
 
-	return cb_cached_fetch(build, cb_build_chain(build), err);
+	(void)err;
+	cb_cached_fetch(fetching->build, cb_build_chain(fetching->build), &fetching->err);
+	return 0;
+}
+
+static int fetch_all(struct cb_build *build, struct cb_err **err)
+{
+	int r;
+
+	do {
+		struct fetching_all fetching = { .build = build };
+		void *arg = &fetching;
+
+		r = cb_scheduler_call(&build->scheduler, CB_LANE_NET, fetch_cached, &arg, 1, err);
+		if (r == 0 && fetching.err)
+			r = cb_build_repair(build, err);
+		if (r == 0 && fetching.err)
+			return cb_err_move(err, fetching.err);
+		cb_err_free(fetching.err);
+	} while (r == 1);
+	return r;
 }
 
 /* Output of files reads the base images too, which a cached build does not. */
 static int unpack_target(struct cb_build *build, struct cb_err **err)
 {
-	void *arg = build;
-
 	for (const struct cb_chain *at = cb_build_chain(build); at; at = at->below) {
 		struct cb_vertex *image = at->base ? at->base->vertex : NULL;
 		int r;
@@ -291,7 +325,7 @@ static int unpack_target(struct cb_build *build, struct cb_err **err)
 		if (r < 0)
 			return r;
 	}
-	return cb_scheduler_call(&build->scheduler, CB_LANE_NET, fetch_cached, &arg, 1, err);
+	return fetch_all(build, err);
 }
 
 static void sync_main(void *arg)

@@ -89,6 +89,11 @@ int cb_build_read(struct cb_build *build, struct cb_err **err);
 int cb_build_plan(struct cb_build *build, struct cb_err **err);
 /** Runs the steps that the target needs for @needs (enum cb_output_need). */
 int cb_build_run(struct cb_build *build, unsigned int needs, struct cb_err **err);
+/**
+ * After something that the result needs could not be had: 1 when that was layers of caches, and the steps that made
+ * them have run instead; 0 when it was not.
+ */
+int cb_build_repair(struct cb_build *build, struct cb_err **err);
 /** The chain of the target, once cb_build_run succeeded; NULL: empty. */
 const struct cb_chain *cb_build_chain(const struct cb_build *build);
 /** The finished image, with layers compressed as @compression. */
@@ -131,6 +136,8 @@ int cb_build_fds(struct cb_build *build, const struct cb_chain *chain, int **ret
 
 int cb_step_execute(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err);
 int cb_step_probe(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err);
+int cb_step_ready(struct cb_build *build, struct cb_vertex *vertex);
+bool cb_step_lost(struct cb_build *build, struct cb_vertex *vertex, bool inputs);
 int cb_step_image(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err);
 /** Fetches and opens a remote context; @vertex (may be NULL) shows how far it is. 1 when nothing had to be fetched. */
 int cb_step_fetch(

@@ -38,6 +38,11 @@ static int probe(void *ctx, struct cb_vertex *vertex, struct cb_err **err)
 	return cb_step_probe(ctx, vertex, err);
 }
 
+static int ready(void *ctx, struct cb_vertex *vertex)
+{
+	return cb_step_ready(ctx, vertex);
+}
+
 static int execute(void *ctx, struct cb_vertex *vertex, struct cb_err **err)
 {
 	return cb_step_execute(ctx, vertex, err);
@@ -54,6 +59,18 @@ uint32_t cb_build_show(struct cb_build *build, const char *name)
 static uint32_t shown_id(const struct cb_build *build, const struct cb_vertex *vertex)
 {
 	return build->shown && vertex ? build->shown[vertex->id] : UINT32_MAX;
+}
+
+/* What was shown as cached is shown once more, now that it runs. */
+static bool lost(void *ctx, struct cb_vertex *vertex, bool inputs)
+{
+	struct cb_build *build = ctx;
+
+	if (!cb_step_lost(build, vertex, inputs))
+		return false;
+	if (shown_id(build, vertex) != UINT32_MAX)
+		build->shown[vertex->id] = cb_build_show(build, vertex->name);
+	return true;
 }
 
 void cb_build_stand_in(struct cb_build *build, struct cb_vertex *vertex, uint32_t id)
@@ -133,6 +150,7 @@ static void message(void *ctx, struct cb_msg *msg)
 		break;
 	case CB_MSG_DONE:
 	case CB_MSG_BEGIN:
+	case CB_MSG_ANSWER:
 		break;
 	}
 }
@@ -150,6 +168,7 @@ static void tick(void *ctx)
 		cb_cancel_raise(build->scheduler.cancel);
 		cb_queue_open_gates(build->scheduler.queue);
 	}
+	cb_remotes_tick(build->remotes);
 	cb_progress_tick(build->progress);
 }
 
@@ -157,6 +176,8 @@ const struct cb_scheduler_ops cb_build_ops = {
 	.lane = lane,
 	.key = key,
 	.probe = probe,
+	.ready = ready,
+	.lost = lost,
 	.execute = execute,
 	.event = event,
 	.message = message,

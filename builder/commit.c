@@ -193,6 +193,8 @@ static int commit_layer(struct commit *commit, struct cb_err **err)
 	const char *id = NULL;
 	int r = commit_cached(commit, err);
 
+	if (r < 0)
+		cb_cached_failed(build, commit->chain, r, err ? *err : NULL);
 	if (r <= 0)
 		return r;
 	r = cb_snapfds_id(build->snapfds, commit->chain, &id, err);

@@ -54,6 +54,7 @@ struct cb_vertex_sched {
 	bool wanted;
 	bool keyed;  /* the definition key is known */
 	bool probed; /* and was looked up */
+	bool waits;  /* for an answer to that, or to whether it can be executed */
 	bool started, finished;
 	bool shown;       /* progress knows how it ended */
 	size_t key_waits; /* inputs whose definition key is not known yet */

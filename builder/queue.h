@@ -23,6 +23,7 @@ enum cb_msg_kind {
 	CB_MSG_STATUS, /* a line @data with @current of @total bytes */
 	CB_MSG_NOTE,   /* a warning @data */
 	CB_MSG_BEGIN,  /* the job really starts now, after it waited for a lock */
+	CB_MSG_ANSWER, /* what the vertex waited for (CB_SCHEDULER_LATER) is there */
 };
 
 struct cb_msg {

@@ -1,21 +1,17 @@
-/* Remote caches: opening them, asking them. */
+/* Remote caches: opening them, how they fail, keys. */
 #include "builder/remotes.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 
-#include "base/json.h"
 #include "base/owner.h"
-#include "builder/cached.h"
 #include "builder/cachekey.h"
-#include "builder/inputs.h"
 #include "builder/remotes_inner.h"
-#include "layers/filelist.h"
-#include "layers/layertable.h"
 
 /** Failures in a row after which a cache is left alone. */
 #define FAILURES_MAX 2
+/** Layers of its records that were not to be had after which it is, too. */
+#define BROKEN_MAX 3
 /** A cache is worth less waiting than a registry. */
 #define CONNECT_MS 5000
 #define STALL_MS 20000
@@ -117,7 +113,7 @@ int cb_remotes_new(struct cb_build *build, struct cb_remotes **ret, struct cb_er
 	remotes->build = build;
 	pthread_mutex_init(&remotes->mutex, NULL);
 	pthread_cond_init(&remotes->answered, NULL);
-	remotes->seen = cb_map_new(NULL);
+	cb_remotes_asking_init(remotes);
 	cb_platform_host(&host);
 	remotes->salt =
 		cb_xasprintf("cbuild cache 1\n%s\n%s\n", host.arch, cb_owner_recorded() ? "one owner" : "owners");
@@ -147,11 +143,10 @@ struct cb_remotes *cb_remotes_free(struct cb_remotes *remotes)
 {
 	if (!remotes)
 		return NULL;
+	cb_remotes_asking_done(remotes);
 	ends_free(remotes->from, remotes->n_from);
 	ends_free(remotes->to, remotes->n_to);
-	cb_map_free(remotes->asked);
 	cb_map_free(remotes->uploads);
-	cb_map_free(remotes->seen);
 	cb_err_free(remotes->failed);
 	free(remotes->salt);
 	pthread_cond_destroy(&remotes->answered);
@@ -162,7 +157,14 @@ struct cb_remotes *cb_remotes_free(struct cb_remotes *remotes)
 
 bool cb_remote_end_alive(const struct cb_remote_end *end)
 {
-	return atomic_load(&end->failures) < FAILURES_MAX;
+	return atomic_load(&end->failures) < FAILURES_MAX && atomic_load(&end->broken) < BROKEN_MAX;
+}
+
+void cb_remotes_broke_promise(struct cb_remotes *remotes, const struct cb_remote_cache *cache)
+{
+	for (size_t i = 0; remotes && i < remotes->n_from; i++)
+		if (remotes->from[i].cache == cache)
+			atomic_fetch_add(&remotes->from[i].broken, 1);
 }
 
 void cb_remote_end_result(struct cb_remotes *remotes, struct cb_remote_end *end, int code, struct cb_err *err)
@@ -249,311 +251,4 @@ int cb_remotes_content_key(struct cb_remotes *remotes, const struct cb_vertex *v
 	cb_cachekey_content(vertex, below.text, &content, NULL);
 	cb_remotes_key(remotes, content.text, ret);
 	return 0;
-}
-
-/* ---- asking --------------------------------------------------------------------------------------------------- */
-
-/* A question and its answer. */
-struct asking {
-	struct cb_remotes *remotes;
-	struct cb_digest key;
-	bool done;
-	struct cb_remote_record record;
-	struct cb_remote_end *found; /* who had it, or NULL */
-};
-
-static void asking_free(void *value)
-{
-	struct asking *a = value;
-
-	cb_remote_record_done(&a->record);
-	free(a);
-}
-
-/* Is the layer to be had? What the store has needs no cache. */
-static int has_layer(struct cb_remotes *remotes, struct cb_remote_end *end, const struct cb_digest *diff_id,
-	const struct cb_descriptor *blob, struct cb_err **err)
-{
-	struct cb_store *store = remotes->build->store;
-	cleanup_free char *id = NULL;
-	bool seen;
-	int r;
-
-	if (cb_snapshot_find(store, diff_id, &id, NULL) == 0 || cb_blob_has(store, &blob->digest, NULL, NULL) > 0)
-		return 1;
-	/* The manifest of a cache keeps its blobs. */
-	if (end->spec.type == CB_REMOTE_REGISTRY)
-		return 1;
-	pthread_mutex_lock(&remotes->mutex);
-	seen = cb_map_has(remotes->seen, blob->digest.text);
-	pthread_mutex_unlock(&remotes->mutex);
-	if (seen)
-		return 1;
-	r = end->cache->ops->has_blob(end->cache->self, blob, remotes->build->scheduler.cancel, err);
-	if (r > 0) {
-		pthread_mutex_lock(&remotes->mutex);
-		cb_map_set(remotes->seen, blob->digest.text, remotes);
-		pthread_mutex_unlock(&remotes->mutex);
-	}
-	return r;
-}
-
-/* 0 with the record, 1 when @end has none that is of use. */
-static int get_record(struct cb_remotes *remotes, struct cb_remote_end *end, const struct cb_digest *key, bool layers,
-	struct cb_remote_record *ret, struct cb_err **err)
-{
-	cleanup_buf struct cb_buf data = { 0 };
-	int r = end->cache->ops->get_record(end->cache->self, key, remotes->build->scheduler.cancel, &data, err);
-
-	if (r == 0)
-		r = cb_remote_record_parse(cb_buf_str(&data), data.len, ret, err);
-	for (size_t i = 0; r == 0 && layers && i < ret->n_layers; i++) {
-		int has = ret->layers[i].base
-				  ? 1
-				  : has_layer(remotes, end, &ret->layers[i].diff_id, &ret->layers[i].blob, err);
-
-		if (has <= 0) {
-			r = has < 0 ? has : 1;
-			cb_remote_record_done(ret);
-		}
-	}
-	return r;
-}
-
-static void ask(struct asking *a)
-{
-	for (size_t i = 0; i < a->remotes->n_from && !a->found; i++) {
-		struct cb_remote_end *end = &a->remotes->from[i];
-		struct cb_err *err = NULL;
-		int r;
-
-		if (!cb_remote_end_alive(end))
-			continue;
-		r = get_record(a->remotes, end, &a->key, true, &a->record, &err);
-		cb_remote_end_result(a->remotes, end, r, err);
-		if (r == 0)
-			a->found = end;
-	}
-}
-
-static void ask_main(void *arg)
-{
-	struct asking *a = arg;
-
-	ask(a);
-	pthread_mutex_lock(&a->remotes->mutex);
-	a->done = true;
-	pthread_cond_broadcast(&a->remotes->answered);
-	pthread_mutex_unlock(&a->remotes->mutex);
-}
-
-static bool is_step(const struct cb_vertex *vertex)
-{
-	return vertex->kind == CB_VERTEX_RUN || vertex->kind == CB_VERTEX_COPY || vertex->kind == CB_VERTEX_ADD ||
-	       vertex->kind == CB_VERTEX_WORKDIR;
-}
-
-void cb_remotes_ask(struct cb_remotes *remotes, const struct cb_vertex *vertex)
-{
-	struct asking *a;
-	struct cb_digest key;
-
-	if (!remotes || !remotes->n_from || vertex->no_cache || !is_step(vertex))
-		return;
-	if (!remotes->asked)
-		remotes->asked = cb_map_new(asking_free);
-	cb_remotes_key(remotes, vertex->key.text, &key);
-	if (cb_map_has(remotes->asked, key.text))
-		return;
-	a = cb_new0(struct asking);
-	a->remotes = remotes;
-	a->key = key;
-	cb_map_set(remotes->asked, key.text, a);
-	cb_pool_submit(remotes->build->scheduler.pools[CB_LANE_NET], CB_PRIORITY_HIGH, ask_main, a);
-}
-
-static void await(struct asking *a)
-{
-	struct cb_remotes *remotes = a->remotes;
-
-	pthread_mutex_lock(&remotes->mutex);
-	while (!a->done) {
-		struct timespec until;
-
-		/* A signal cancels the request, which then answers. */
-		clock_gettime(CLOCK_REALTIME, &until);
-		until.tv_sec++;
-		pthread_cond_timedwait(&remotes->answered, &remotes->mutex, &until);
-		if (!a->done) {
-			pthread_mutex_unlock(&remotes->mutex);
-			remotes->build->scheduler.ops->tick(remotes->build->scheduler.ctx);
-			pthread_mutex_lock(&remotes->mutex);
-		}
-	}
-	pthread_mutex_unlock(&remotes->mutex);
-}
-
-struct choosing {
-	struct cb_build *build;
-	const struct cb_remote_record *record;
-	struct cb_remote_cache *cache;
-};
-
-/* The cached layer of a record: from the store where it is, else from the cache. */
-static const struct cb_cached_layer *choose(void *userdata, const struct cb_digest *diff_id, int64_t created)
-{
-	const struct choosing *c = userdata;
-	const struct cb_cached_layer *local = cb_cached_local(c->build, diff_id, created);
-
-	for (size_t i = 0; !local && i < c->record->n_layers; i++)
-		if (!c->record->layers[i].base && cb_digest_equal(&c->record->layers[i].diff_id, diff_id))
-			return cb_cached_layer(c->build, diff_id, &c->record->layers[i].blob, c->cache, created);
-	return local;
-}
-
-/* Makes the result that @record stands for; 0 when its base is not that of this build. */
-static int take(struct cb_remotes *remotes, struct cb_vertex *vertex, struct cb_remote_end *end,
-	const struct cb_remote_record *record, struct cb_step_result **ret)
-{
-	struct choosing choosing = { remotes->build, record, end->cache };
-	cleanup_strv struct cb_strv texts = { 0 };
-	const struct cb_chain *chain = NULL;
-	struct cb_step_note *note;
-
-	for (size_t i = 0; i < record->n_layers; i++) {
-		if (record->layers[i].base)
-			cb_strv_add(&texts, record->layers[i].diff_id.text);
-		else
-			cb_strv_addf(&texts, "layer:%s@%lld", record->layers[i].diff_id.text,
-				(long long)record->layers[i].created);
-	}
-	if (cb_chain_read(remotes->build->plan->chains, &texts, choose, &choosing, &chain) != 0)
-		return 0;
-	if (!vertex->note)
-		vertex->note = cb_new0(struct cb_step_note);
-	note = vertex->note;
-	note->how = CB_STEP_CACHED;
-	note->from = end->cache->shown;
-	note->duration_ns = (uint64_t)record->duration_ns;
-	if (!note->inputs)
-		note->inputs = json_incref(record->inputs);
-	*ret = cb_new0(struct cb_step_result);
-	(*ret)->chain = chain;
-	return 1;
-}
-
-int cb_remotes_find(struct cb_remotes *remotes, struct cb_vertex *vertex, struct cb_step_result **ret)
-{
-	struct cb_digest key;
-	struct asking *a;
-
-	if (!remotes || !remotes->asked)
-		return 0;
-	cb_remotes_key(remotes, vertex->key.text, &key);
-	a = cb_map_get(remotes->asked, key.text);
-	if (!a)
-		return 0;
-	await(a);
-	return a->found ? take(remotes, vertex, a->found, &a->record, ret) : 0;
-}
-
-int cb_remotes_find_content(struct cb_remotes *remotes, struct cb_vertex *vertex, struct cb_step_result **ret)
-{
-	struct asking a = { .remotes = remotes };
-	int r = 0;
-
-	if (!remotes || !remotes->n_from || cb_remotes_content_key(remotes, vertex, &a.key) != 0)
-		return 0;
-	ask(&a);
-	if (a.found)
-		r = take(remotes, vertex, a.found, &a.record, ret);
-	cb_remote_record_done(&a.record);
-	return r;
-}
-
-/* ---- explaining ----------------------------------------------------------------------------------------------- */
-
-/* What the caches know of one step. */
-struct known {
-	struct cb_remotes *remotes;
-	struct cb_remote_record records[8];
-	struct cb_remote_end *ends[8];
-	size_t n;
-};
-
-static void known_done(struct known *known)
-{
-	for (size_t i = 0; i < known->n; i++)
-		cb_remote_record_done(&known->records[i]);
-}
-
-static void collect(struct known *known, const char *place)
-{
-	struct cb_remotes *remotes = known->remotes;
-	struct cb_digest key;
-
-	cb_remotes_key(remotes, place, &key);
-	for (size_t i = 0; i < remotes->n_from && known->n < ARRAY_SIZE(known->records); i++) {
-		struct cb_remote_end *end = &remotes->from[i];
-		struct cb_err *err = NULL;
-		int r;
-
-		if (!cb_remote_end_alive(end))
-			continue;
-		r = get_record(remotes, end, &key, false, &known->records[known->n], &err);
-		cb_remote_end_result(remotes, end, r, err);
-		if (r == 0 && known->records[known->n].inputs)
-			known->ends[known->n++] = end;
-		else if (r == 0)
-			cb_remote_record_done(&known->records[known->n]);
-	}
-}
-
-static int take_bytes(void *userdata, const void *data, size_t len, struct cb_err **err)
-{
-	struct cb_buf *buf = userdata;
-
-	if (buf->len + len > CB_FILELIST_BYTES_MAX)
-		return cb_err_set(err, CB_ERR_LIMIT, "a list of files is too large");
-	cb_buf_add(buf, data, len);
-	return 0;
-}
-
-static int known_files(void *ctx, size_t at, struct cb_buf *ret, struct cb_err **err)
-{
-	struct known *known = ctx;
-	const struct cb_remote_record *record = &known->records[at];
-	struct cb_remote_cache *cache = known->ends[at]->cache;
-	struct cb_digest got;
-	int r;
-
-	if (!record->has_files || record->files.size > CB_FILELIST_BYTES_MAX)
-		return 1;
-	r = cache->ops->get_blob(
-		cache->self, &record->files, take_bytes, ret, known->remotes->build->scheduler.cancel, err);
-	if (r < 0)
-		return r;
-	cb_digest_of(ret->data, ret->len, &got);
-	return cb_digest_equal(&got, &record->files.digest)
-		       ? 0
-		       : cb_err_set(err, CB_ERR_CORRUPT, "a list of files does not have its digest");
-}
-
-int cb_remotes_explain(struct cb_remotes *remotes, const json_t *now, const struct cb_buf *files,
-	struct cb_differences *ret, struct cb_err **err)
-{
-	__attribute__((cleanup(known_done))) struct known known = { .remotes = remotes };
-	struct cb_explain_record candidates[ARRAY_SIZE(known.records)];
-	struct cb_explain_source source = { .v = candidates, .files = known_files, .ctx = &known };
-	cleanup_free char *place = NULL, *slot = NULL;
-
-	if (!remotes || !remotes->n_from)
-		return 0;
-	place = cb_inputs_place(now);
-	slot = cb_inputs_slot(now);
-	collect(&known, place);
-	collect(&known, slot);
-	for (size_t i = 0; i < known.n; i++)
-		candidates[source.n++] = (struct cb_explain_record){ .inputs = known.records[i].inputs };
-	return cb_explain(now, files, &source, ret, err);
 }

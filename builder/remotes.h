@@ -1,10 +1,11 @@
 /*
  * Remote caches of a build: --cache-from is asked for records, --cache-to gets records and layers.
  *
- * Asking: as soon as a definition key is known its record is asked for in the background; the coordinator waits for the
- * answer only when nothing local is found. A record found makes a result of cached layers (builder/cached.h): nothing
- * is downloaded before something reads it. Keys are salted with the architecture and with whether files can have owners
- * here, since both can change what the same step gives.
+ * Asking: as soon as a definition key is known its record is asked for in the background, many at a time. A step that
+ * is not in the store waits for its answer while others go on, and for no longer than the timeout of the cache. A
+ * record found makes a result of cached layers (builder/cached.h): nothing is downloaded before something reads it.
+ * Keys are salted with the architecture and with whether files can have owners here, since both can change what the
+ * same step gives.
  *
  * Giving: layers are committed and uploaded while later steps run, records at the end, when all layers of theirs are
  * there. A cache that fails twice in a row is left alone for the rest of the build; that is a warning, not a failure,
@@ -34,12 +35,18 @@ int cb_remotes_check_spec(const char *text, bool to, struct cb_err **err);
 
 /** Coordinator: @vertex has its key. */
 void cb_remotes_ask(struct cb_remotes *remotes, const struct cb_vertex *vertex);
-/** Coordinator: 1 with *ret when a cache has the definition key of @vertex, else 0. */
+/** Coordinator: 1 with *ret when a cache has the definition key of @vertex, else 0, or CB_SCHEDULER_LATER. */
 int cb_remotes_find(struct cb_remotes *remotes, struct cb_vertex *vertex, struct cb_step_result **ret);
-/** Any thread: the same for the content key; the inputs are finished. */
+/** Coordinator: asks for the content key, the inputs are finished. 0 once that is answered, or CB_SCHEDULER_LATER. */
+int cb_remotes_ask_content(struct cb_remotes *remotes, struct cb_vertex *vertex);
+/** Any thread: 1 with *ret when that answer was a record, else 0. */
 int cb_remotes_find_content(struct cb_remotes *remotes, struct cb_vertex *vertex, struct cb_step_result **ret);
+/** Coordinator, about ten times a second: gives up on answers that take too long. */
+void cb_remotes_tick(struct cb_remotes *remotes);
 /** What every store calls the file system below @vertex: 0, or 1 when that is not known. */
 int cb_remotes_below(struct cb_build *build, const struct cb_vertex *vertex, struct cb_digest *ret);
+/** Any thread: @cache did not give what a record of it promised; some such, and it is left alone. */
+void cb_remotes_broke_promise(struct cb_remotes *remotes, const struct cb_remote_cache *cache);
 /** Coordinator: @vertex was executed. */
 void cb_remotes_made(struct cb_remotes *remotes, const struct cb_vertex *vertex);
 /** Coordinator: a message CB_MSG_TASK; true when it was one of an upload. */

@@ -1,4 +1,4 @@
-/* Inside of remotes: what remotes.c, remotes_put.c and remotes_record.c share. Not for others. */
+/* Inside of remotes: what the files remotes*.c share. Not for others. */
 #ifndef CB_BUILDER_REMOTES_INNER_H
 #define CB_BUILDER_REMOTES_INNER_H
 
@@ -19,6 +19,7 @@ struct cb_remote_end {
 	struct cb_remote_cache *cache;
 	struct cb_ref *ref;   /* of a registry, or NULL */
 	atomic_uint failures; /* in a row */
+	atomic_uint broken;   /* promises: layers of records that were not to be had */
 };
 
 struct cb_remotes {
@@ -28,12 +29,20 @@ struct cb_remotes {
 	char *salt;            /* of all keys */
 	pthread_mutex_t mutex; /* of the maps */
 	pthread_cond_t answered;
-	struct cb_map *asked;   /* key -> struct asking */
-	struct cb_map *uploads; /* digest -> struct uploading */
-	size_t running;         /* uploads under way; the coordinator's */
-	struct cb_map *seen;    /* blobs that a cache was found to have */
-	struct cb_err *failed;  /* of a cache that must not fail */
+	struct cb_map *asked; /* key -> struct asking */
+	struct cb_map *looks; /* cache and digest -> struct looking */
+	struct cb_pool *ask_pool, *look_pool;
+	struct cb_cancel *cancel; /* of questions; raised when nobody wants answers any more */
+	bool settling;            /* the steps are done: no question may take longer than its time */
+	struct cb_map *uploads;   /* digest -> struct uploading */
+	size_t running;           /* uploads under way; the coordinator's */
+	struct cb_err *failed;    /* of a cache that must not fail */
 };
+
+void cb_remotes_asking_init(struct cb_remotes *remotes);
+void cb_remotes_asking_done(struct cb_remotes *remotes);
+/** All questions are answered. */
+bool cb_remotes_asking_idle(struct cb_remotes *remotes);
 
 /** False when the cache was left alone. */
 bool cb_remote_end_alive(const struct cb_remote_end *end);
@@ -63,5 +72,12 @@ int cb_remote_record_parse(const char *data, size_t len, struct cb_remote_record
 void cb_remote_record_done(struct cb_remote_record *record);
 /** The text; caller frees. */
 char *cb_remote_record_write(const struct cb_remote_record *record);
+
+/** Asks @end now: 0 with *ret, or 1 when it has none. */
+int cb_remotes_get_record(struct cb_remote_end *end, const struct cb_digest *key, struct cb_cancel *cancel,
+	struct cb_remote_record *ret, struct cb_err **err);
+/** What was answered about @vertex, which nobody had to look at: 0 with *ret and its layers (borrowed), or 1. */
+int cb_remotes_peek(struct cb_remotes *remotes, const struct cb_vertex *vertex, const struct cb_remote_record **ret,
+	const struct cb_chain **ret_chain);
 
 #endif

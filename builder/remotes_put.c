@@ -36,7 +36,10 @@ static int put_blob(struct cb_remotes *remotes, struct cb_remote_end *end, const
 {
 	struct cb_cancel *cancel = remotes->build->scheduler.cancel;
 	struct cb_err *err = NULL;
-	int r = end->cache->ops->has_blob(end->cache->self, blob, cancel, &err);
+	/* One that was not what it should be is there in name only. */
+	int r = cb_cached_blob_lost(remotes->build, &blob->digest)
+			? 0
+			: end->cache->ops->has_blob(end->cache->self, blob, cancel, &err);
 
 	if (r == 0)
 		r = end->cache->ops->put_blob(end->cache->self, blob, fd, cancel, &err);
@@ -188,20 +191,30 @@ static struct putting *prepare(struct cb_remotes *remotes, struct cb_vertex *ver
 {
 	struct cb_step_result *found = NULL;
 	const struct cb_step_result *result = vertex->result;
+	const struct cb_remote_record *record = NULL;
+	const struct cb_chain *chain = result ? result->chain : NULL;
 	struct putting *p;
 
-	/* What nobody had to look at is in the store nevertheless. */
-	if (!result && vertex->sched.keyed && cb_cache_find(remotes->build, &vertex->lasting, &found, NULL) > 0)
-		result = found;
-	if (!result || !result->chain) {
+	/* What nobody had to look at is in the store nevertheless, or in a cache. */
+	if (!result && vertex->sched.keyed) {
+		if (cb_cache_find(remotes->build, &vertex->lasting, &found, NULL) > 0)
+			chain = found->chain;
+		else if (cb_remotes_peek(remotes, vertex, &record, &chain) != 0)
+			chain = NULL;
+	}
+	if (!chain) {
 		free(found);
 		return NULL;
 	}
 	p = cb_new0(struct putting);
 	p->remotes = remotes;
 	p->vertex = vertex;
-	p->chain = result->chain;
-	describe(p, result->record);
+	p->chain = chain;
+	describe(p, result ? result->record : found ? found->record : 0);
+	if (record) {
+		p->inputs = json_incref(record->inputs);
+		p->duration_ns = (uint64_t)record->duration_ns;
+	}
 	free(found);
 	for (const struct cb_chain *at = p->chain; at; at = at->below)
 		cb_commits_start(remotes->build->commits, at);
@@ -415,6 +428,11 @@ static void keep_found(struct cb_build *build)
 	}
 }
 
+static bool answers_are_there(void *ctx)
+{
+	return cb_remotes_asking_idle(((struct cb_build *)ctx)->remotes);
+}
+
 int cb_remotes_finish(struct cb_remotes *remotes, struct cb_err **err)
 {
 	struct cb_build *build = remotes ? remotes->build : NULL;
@@ -428,7 +446,10 @@ int cb_remotes_finish(struct cb_remotes *remotes, struct cb_err **err)
 		return 0;
 	id = cb_build_show(build, "exporting cache");
 	cb_progress_started(build->progress, id);
-	r = export_all(remotes, err);
+	remotes->settling = true;
+	r = cb_scheduler_wait(&build->scheduler, answers_are_there, err);
+	if (r == 0)
+		r = export_all(remotes, err);
 	if (r == 0 && remotes->failed)
 		r = cb_err_move(err, CB_TAKE_PTR(remotes->failed));
 	if (r < 0)

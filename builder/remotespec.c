@@ -5,6 +5,7 @@
 
 #include "base/csv.h"
 #include "base/mem.h"
+#include "base/num.h"
 
 static const struct {
 	const char *name;
@@ -47,6 +48,15 @@ static int find_type(const char *text, bool to, const char *name, size_t *ret, s
 	return wrong(text, to, "there is no such type", "types are local, http, registry and s3", err);
 }
 
+static bool take_timeout(struct cb_remote_spec *spec)
+{
+	const char *timeout = cb_remote_spec_get(spec, "timeout");
+
+	spec->timeout_ns = CB_REMOTE_TIMEOUT_NS;
+	return !timeout || (cb_num_duration(timeout, &spec->timeout_ns) && spec->timeout_ns >= INT64_C(100000000) &&
+				   spec->timeout_ns <= INT64_C(3600000000000));
+}
+
 static int take_mode(struct cb_remote_spec *spec, const char *text, bool to, struct cb_err **err)
 {
 	const char *mode = cb_remote_spec_get(spec, "mode"), *ignore = cb_remote_spec_get(spec, "ignore-error");
@@ -55,6 +65,8 @@ static int take_mode(struct cb_remote_spec *spec, const char *text, bool to, str
 		return wrong(text, to, "mode is min or max", NULL, err);
 	if (ignore && strcmp(ignore, "true") != 0 && strcmp(ignore, "false") != 0)
 		return wrong(text, to, "ignore-error is true or false", NULL, err);
+	if (!take_timeout(spec))
+		return wrong(text, to, "timeout is a duration such as 5s, from 100ms to 1h", NULL, err);
 	spec->max = cb_str_eq(mode, "max");
 	spec->must = cb_str_eq(ignore, "false");
 	return 0;
@@ -68,7 +80,8 @@ static int check_attrs(const struct cb_remote_spec *spec, const char *text, bool
 		cleanup_free char *key = cb_xstrndup(spec->attrs.v[i], strcspn(spec->attrs.v[i], "="));
 		cleanup_free char *word = cb_xasprintf(" %s ", key), *what = NULL;
 
-		if (!strcmp(key, "type") || (to && (!strcmp(key, "mode") || !strcmp(key, "ignore-error"))) ||
+		if (!strcmp(key, "type") || (!to && !strcmp(key, "timeout")) ||
+			(to && (!strcmp(key, "mode") || !strcmp(key, "ignore-error"))) ||
 			strstr(types[type].attrs, word))
 			continue;
 		what = cb_xasprintf("unknown attribute \"%s\"", key);

@@ -3,6 +3,7 @@
 #define CB_BUILDER_REMOTESPEC_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/err.h"
 #include "base/strv.h"
@@ -10,11 +11,15 @@
 
 enum cb_remote_type { CB_REMOTE_LOCAL_DIR, CB_REMOTE_HTTP, CB_REMOTE_REGISTRY, CB_REMOTE_S3 };
 
+/** How long a step waits for a cache, unless timeout= says otherwise. */
+#define CB_REMOTE_TIMEOUT_NS INT64_C(10000000000)
+
 struct cb_remote_spec {
 	enum cb_remote_type type;
 	struct cb_strv attrs; /* "key=value" */
 	bool max;             /* mode=max: all steps, not only those of the result */
 	bool must;            /* ignore-error=false */
+	int64_t timeout_ns;   /* how long steps wait for one answer */
 };
 
 /** Fills @ret, which was zeroed; @to: of --cache-to. CB_ERR_USAGE. */

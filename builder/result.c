@@ -7,15 +7,22 @@
 #include "builder/commit.h"
 #include "layers/image.h"
 
-struct cb_result *cb_result_free(struct cb_result *result)
+static void free_layers(struct cb_result *result)
 {
-	if (!result)
-		return NULL;
 	for (size_t i = 0; i < result->n_layers; i++) {
 		cb_descriptor_done(&result->layers[i].blob);
 		free(result->layers[i].snapshot);
 	}
 	free(result->layers);
+	result->layers = NULL;
+	result->n_layers = 0;
+}
+
+struct cb_result *cb_result_free(struct cb_result *result)
+{
+	if (!result)
+		return NULL;
+	free_layers(result);
 	free(result->config_json);
 	cb_image_config_free(result->config);
 	cb_strv_done(&result->chain);
@@ -123,6 +130,25 @@ static int fill_layers(struct cb_build *build, struct cb_result *result, bool ba
 	return 0;
 }
 
+/* Layers that remote caches promised and do not give are made here after all. */
+static int fill_layers_or_repair(struct cb_build *build, struct cb_result *result, bool base_blobs, struct cb_err **err)
+{
+	for (;;) {
+		struct cb_err *why = NULL;
+		int code = fill_layers(build, result, base_blobs, &why), r;
+
+		if (code >= 0)
+			return code;
+		r = code == CB_ERR_CANCELED ? 0 : cb_build_repair(build, err);
+		if (r == 0)
+			return cb_err_move(err, why);
+		cb_err_free(why);
+		if (r < 0)
+			return r;
+		free_layers(result);
+	}
+}
+
 static int fill_files(struct cb_build *build, struct cb_result *result, struct cb_err **err)
 {
 	const struct cb_chain *chain = cb_build_chain(build);
@@ -155,7 +181,7 @@ int cb_build_result(struct cb_build *build, unsigned int needs, const struct cb_
 	if (!build->commits)
 		build->commits = cb_commits_new(build, compression);
 	if (needs & CB_OUTPUT_LAYERS)
-		r = fill_layers(build, result, needs & CB_OUTPUT_BASE_BLOBS, err);
+		r = fill_layers_or_repair(build, result, needs & CB_OUTPUT_BASE_BLOBS, err);
 	if (r == 0 && needs & CB_OUTPUT_FILES)
 		r = fill_files(build, result, err);
 	if (r < 0)

@@ -20,7 +20,9 @@ struct run {
 	struct cb_vertex **todo; /* vertices to look at again, a stack */
 	size_t n_todo, cap_todo;
 	size_t running;
-	int code; /* of the first failure */
+	size_t waiting; /* vertices that wait for an answer */
+	bool draining;  /* something is lost: nothing starts until no job is running */
+	int code;       /* of the first failure */
 	struct cb_err *err;
 };
 
@@ -286,32 +288,49 @@ static void want_inputs(struct run *run, struct cb_vertex *vertex)
 	}
 }
 
+static void await_answer(struct run *run, struct cb_vertex *vertex)
+{
+	vertex->sched.waits = true;
+	run->waiting++;
+}
+
+/* Looks @vertex up; true when there is nothing more to do for it now. */
+static bool probe(struct run *run, struct cb_vertex *vertex)
+{
+	struct cb_err *err = NULL;
+	int r = 0;
+
+	if (!vertex->content_defined && !vertex->no_cache)
+		r = run->s->ops->probe(run->s->ctx, vertex, &err);
+	if (r == CB_SCHEDULER_LATER) {
+		await_answer(run, vertex);
+		return true;
+	}
+	vertex->sched.probed = true;
+	if (r < 0) {
+		run->s->ops->event(run->s->ctx, vertex, CB_EVENT_FAILED, err);
+		fail(run, r, err);
+	} else if (r > 0) {
+		show_cached_inputs(run, vertex);
+		finish(run, vertex, true);
+	}
+	return r != 0;
+}
+
 static void visit(struct run *run, struct cb_vertex *vertex)
 {
 	struct cb_vertex_sched *sched = &vertex->sched;
 
-	if (sched->started || sched->finished || run->code < 0)
+	if (sched->started || sched->finished || sched->waits || run->code < 0)
 		return;
-	if (!sched->probed && (sched->keyed || vertex->content_defined)) {
-		struct cb_err *err = NULL;
-		int r = 0;
-
-		sched->probed = true;
-		if (!vertex->content_defined && !vertex->no_cache)
-			r = run->s->ops->probe(run->s->ctx, vertex, &err);
-		if (r < 0) {
-			run->s->ops->event(run->s->ctx, vertex, CB_EVENT_FAILED, err);
-			fail(run, r, err);
-			return;
-		}
-		if (r > 0) {
-			show_cached_inputs(run, vertex);
-			finish(run, vertex, true);
-			return;
-		}
-	}
+	if (!sched->probed && (sched->keyed || vertex->content_defined) && probe(run, vertex))
+		return;
 	want_inputs(run, vertex);
-	if (sched->probed && inputs_finished(vertex))
+	if (!sched->probed || !inputs_finished(vertex))
+		return;
+	if (run->s->ops->ready && run->s->ops->ready(run->s->ctx, vertex) == CB_SCHEDULER_LATER)
+		await_answer(run, vertex);
+	else
 		start(run, vertex);
 }
 
@@ -323,7 +342,11 @@ static void job_done(struct run *run, struct cb_msg *msg)
 
 	free(job);
 	run->running--;
-	if (msg->result >= 0) {
+	if (msg->result == CB_SCHEDULER_AGAIN) {
+		vertex->sched.started = false;
+		run->draining = true;
+		cb_err_free(err);
+	} else if (msg->result >= 0) {
 		finish(run, vertex, msg->result > 0);
 		cb_err_free(err);
 	} else if (msg->result == CB_ERR_CANCELED) {
@@ -335,6 +358,15 @@ static void job_done(struct run *run, struct cb_msg *msg)
 	}
 }
 
+static void answered(struct run *run, struct cb_vertex *vertex)
+{
+	if (!vertex->sched.waits)
+		return;
+	vertex->sched.waits = false;
+	run->waiting--;
+	push(run, vertex);
+}
+
 static void serve(struct run *run)
 {
 	const struct cb_scheduler *s = run->s;
@@ -343,10 +375,59 @@ static void serve(struct run *run)
 		next = msg->next;
 		if (msg->kind == CB_MSG_DONE)
 			job_done(run, msg);
+		else if (msg->kind == CB_MSG_ANSWER)
+			answered(run, msg->subject);
 		else
 			s->ops->message(s->ctx, msg);
 		cb_msg_free(msg);
 	}
+}
+
+/* ---- results that are lost ------------------------------------------------------------------------------------ */
+
+/* Only what was read from a lost result, or put together from it, goes with it: what was made on top of it stays. */
+static bool made_of_lost(const struct cb_vertex *vertex)
+{
+	if (vertex->kind != CB_VERTEX_SELECT && vertex->kind != CB_VERTEX_MERGE)
+		return false;
+	for (size_t i = 0; i < vertex->n_inputs; i++)
+		if (!vertex->inputs[i].known && !vertex->inputs[i].vertex->sched.finished)
+			return true;
+	return false;
+}
+
+/* Forgets what is lost, inputs before their users; false when nothing is. */
+static bool forget_lost(const struct cb_scheduler *s)
+{
+	bool any = false;
+
+	for (size_t i = 0; i < s->graph->n; i++) {
+		struct cb_vertex *v = s->graph->v[i];
+
+		if (!v->sched.finished || !s->ops->lost(s->ctx, v, made_of_lost(v)))
+			continue;
+		v->sched.finished = v->sched.started = v->sched.probed = v->sched.wanted = v->sched.shown = false;
+		any = true;
+	}
+	return any;
+}
+
+static void recover(struct run *run, struct cb_vertex *target)
+{
+	struct cb_graph *graph = run->s->graph;
+	struct cb_err *err = NULL;
+
+	run->draining = false;
+	if (!forget_lost(run->s)) {
+		int r = cb_err_set(&err, CB_ERR_INTERNAL, "a step is to run again, but nothing is lost");
+
+		fail(run, r, err);
+		return;
+	}
+	target->sched.wanted = true;
+	for (size_t i = graph->n; i-- > 0;)
+		if (graph->v[i]->sched.wanted && !graph->v[i]->sched.finished)
+			push(run, graph->v[i]);
 }
 
 /*
@@ -395,19 +476,31 @@ int cb_scheduler_run(const struct cb_scheduler *s, struct cb_vertex *target, str
 	push(&run, target);
 	want_contents(&run, target);
 	for (;;) {
-		while (run.n_todo)
+		if (run.draining && !run.running && run.code == 0)
+			recover(&run, target);
+		while (run.n_todo && !run.draining)
 			visit(&run, run.todo[--run.n_todo]);
 		if (!run.running && (target->sched.finished || run.code < 0))
 			break;
 		/* Everything that could start has started: were nothing running, nothing would ever happen. */
-		assert(run.running);
+		assert(run.running || run.waiting);
 		wait_for_news(s, &next_tick);
 		if (cb_cancel_raised(s->cancel) && run.code == 0)
 			run.code = cb_err_set(&run.err, CB_ERR_CANCELED, "canceled");
 		serve(&run);
 	}
+	/* Answers that nobody waits for any more may still come. */
+	for (size_t i = 0; run.waiting && i < s->graph->n; i++)
+		s->graph->v[i]->sched.waits = false;
 	free(run.todo);
 	if (run.code < 0)
 		cb_err_move(err, run.err);
 	return run.code;
+}
+
+int cb_scheduler_repair(const struct cb_scheduler *s, struct cb_vertex *target, struct cb_err **err)
+{
+	if (!forget_lost(s))
+		return cb_err_set(err, CB_ERR_INTERNAL, "a result is to be made again, but nothing is lost");
+	return cb_scheduler_run(s, target, err);
 }

@@ -7,6 +7,11 @@
  * first). Vertices whose key waits for the content of local files want their inputs right away, except late ones; the
  * content of local files is wanted from the start.
  *
+ * Looking up may take its time (a remote cache): the vertex waits for CB_MSG_ANSWER while the others go on.
+ *
+ * When a job finds that what its inputs gave is gone after all (a remote cache lost it), nothing new starts, the
+ * running jobs are waited for, and every result that is lost is made again, as are selections of files from it.
+ *
  * The first failure raises @cancel; running jobs are waited for, nothing new starts, the first error is returned.
  */
 #ifndef CB_BUILDER_SCHEDULER_H
@@ -35,15 +40,28 @@ enum cb_event {
 	CB_EVENT_CANCELED,
 };
 
+/** Of probe and ready: ask again when CB_MSG_ANSWER about the vertex came. */
+#define CB_SCHEDULER_LATER 2
+/** Of execute: results of its inputs are lost. */
+#define CB_SCHEDULER_AGAIN 2
+
 /** What executing means; the functions get @ctx. */
 struct cb_scheduler_ops {
 	enum cb_lane (*lane)(void *ctx, const struct cb_vertex *vertex);
 	/** Coordinator: computes vertex->key; the keys of all inputs (content_defined: its own result) are known. */
 	void (*key)(void *ctx, struct cb_vertex *vertex);
-	/** Coordinator: looks vertex->key up. 1 with vertex->result set, 0 when there is nothing. */
+	/** Coordinator: looks vertex->key up. 1 with vertex->result set, 0 when there is nothing, CB_SCHEDULER_LATER.
+	 */
 	int (*probe)(void *ctx, struct cb_vertex *vertex, struct cb_err **err);
-	/** Any thread: makes vertex->result. 0 executed, 1 found in the cache after all. */
+	/** Coordinator: all inputs are finished. 0 when @vertex can be executed, or CB_SCHEDULER_LATER. May be NULL. */
+	int (*ready)(void *ctx, struct cb_vertex *vertex);
+	/** Any thread: makes vertex->result. 0 executed, 1 found in the cache after all, CB_SCHEDULER_AGAIN. */
 	int (*execute)(void *ctx, struct cb_vertex *vertex, struct cb_err **err);
+	/**
+	 * Coordinator, while no job is running: is the result of @vertex lost, or (@inputs) those of its inputs, and is
+	 * it therefore not to be had? Then the result is dropped. May be NULL when execute never says AGAIN.
+	 */
+	bool (*lost)(void *ctx, struct cb_vertex *vertex, bool inputs);
 	/** Coordinator, for progress; @err only with CB_EVENT_FAILED. */
 	void (*event)(void *ctx, const struct cb_vertex *vertex, enum cb_event event, const struct cb_err *err);
 	/** Coordinator: a message other than CB_MSG_DONE of a vertex, or any message of another subject. */
@@ -64,6 +82,8 @@ struct cb_scheduler {
 
 /** Finishes @target (NULL: nothing to do). CB_ERR_CANCELED when @cancel was raised from outside. */
 int cb_scheduler_run(const struct cb_scheduler *scheduler, struct cb_vertex *target, struct cb_err **err);
+/** After a run whose results turn out to be lost: makes what @target needs of them again. */
+int cb_scheduler_repair(const struct cb_scheduler *scheduler, struct cb_vertex *target, struct cb_err **err);
 
 /**
  * Runs fn(args[i]) for all @n in the pool of @lane and waits for them while serving messages, signals and ticks: for

@@ -7,6 +7,7 @@
 #include "builder/adopt.h"
 #include "builder/build.h"
 #include "builder/cache.h"
+#include "builder/cached.h"
 #include "builder/cachekey.h"
 #include "builder/context.h"
 #include "builder/inputs.h"
@@ -19,6 +20,39 @@ static bool makes_snapshot(enum cb_vertex_kind kind)
 	return kind == CB_VERTEX_RUN || kind == CB_VERTEX_COPY || kind == CB_VERTEX_ADD || kind == CB_VERTEX_WORKDIR;
 }
 
+int cb_step_ready(struct cb_build *build, struct cb_vertex *vertex)
+{
+	struct cb_step_result *result = NULL;
+	struct cb_digest content;
+
+	if (!build->remotes || vertex->no_cache || !makes_snapshot(vertex->kind))
+		return 0;
+	/* What the store knows need not be asked for. */
+	cb_cachekey_content(vertex, NULL, &content, NULL);
+	if (cb_cache_find(build, &content, &result, NULL) > 0) {
+		free(result);
+		return 0;
+	}
+	return cb_remotes_ask_content(build->remotes, vertex);
+}
+
+bool cb_step_lost(struct cb_build *build, struct cb_vertex *vertex, bool inputs)
+{
+	struct cb_step_result *result = vertex->result;
+	struct cb_step_note *note = vertex->note;
+
+	if (!result || (!inputs && !cb_cached_lost(build, result->chain)))
+		return false;
+	free(result);
+	vertex->result = NULL;
+	if (note) {
+		json_decref(note->inputs);
+		cb_buf_done(&note->files);
+		*note = (struct cb_step_note){ 0 };
+	}
+	return true;
+}
+
 int cb_step_probe(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err)
 {
 	struct cb_step_result *result;
@@ -29,7 +63,7 @@ int cb_step_probe(struct cb_build *build, struct cb_vertex *vertex, struct cb_er
 	r = cb_cache_find(build, &vertex->key, &result, err);
 	if (r == 0)
 		r = cb_remotes_find(build->remotes, vertex, &result);
-	if (r > 0)
+	if (r == 1)
 		vertex->result = result;
 	return r;
 }
@@ -235,6 +269,7 @@ static int execute_cached(struct cb_build *build, struct cb_vertex *vertex, stru
 	int r;
 
 	cb_cachekey_content(vertex, NULL, &content, &fields);
+	json_decref(note_of(vertex)->inputs);
 	note_of(vertex)->inputs = cb_inputs_new(build, vertex, CB_TAKE_PTR(fields));
 	r = find_content(build, vertex, &content, err);
 	if (r != 0)
@@ -273,12 +308,32 @@ static int execute(struct cb_build *build, struct cb_vertex *vertex, struct cb_e
 	}
 }
 
+/* Something that @vertex reads is not to be had any more. */
+static bool inputs_lost(const struct cb_build *build, const struct cb_vertex *vertex)
+{
+	for (size_t i = 0; i < vertex->n_inputs; i++) {
+		const struct cb_vertex *input = vertex->inputs[i].vertex;
+		const struct cb_step_result *result = input->result;
+
+		if (result && cb_cached_lost(build, result->chain))
+			return true;
+		if (input->kind == CB_VERTEX_SELECT && inputs_lost(build, input))
+			return true;
+	}
+	return false;
+}
+
 int cb_step_execute(struct cb_build *build, struct cb_vertex *vertex, struct cb_err **err)
 {
 	int r = execute(build, vertex, err);
 
 	if (r >= 0 || r == CB_ERR_CANCELED)
 		return r;
+	if (inputs_lost(build, vertex)) {
+		if (err)
+			*err = cb_err_free(*err);
+		return CB_SCHEDULER_AGAIN;
+	}
 	if (err && *err && !(*err)->file)
 		cb_err_locate(err, r, vertex->line, vertex->col, vertex->end_line);
 	return r;

@@ -1,19 +1,24 @@
 """A server for the tests of remote caches: GET, HEAD and PUT of files below a directory.
 
-cacheserver.py PORT-FILE DIRECTORY LOG [s3] [grumpy]
+cacheserver.py PORT-FILE DIRECTORY LOG [s3] [grumpy] [delay=MS] [stuck]
 s3: every request must be signed (AWS Signature Version 4, key AKIDTEST, secret sekret, region eu-test-1).
 grumpy: every request is answered with status 500.
+delay: every request is answered that much later, as by a server far away.
+stuck: requests to read are never answered.
+While DIRECTORY/lost is there, blobs are said to be there and are gone when they are asked for.
 """
 import hashlib
 import hmac
 import http.server
 import os
 import sys
+import time
 import urllib.parse
 
 port_file, root, log_file = sys.argv[1:4]
 options = sys.argv[4:]
 log = open(log_file, "a", buffering=1)
+delay = sum(float(option[6:]) / 1000 for option in options if option.startswith("delay="))
 
 
 def sign(key, text):
@@ -60,6 +65,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
     def handle_any(self):
         body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         path = os.path.join(root, urllib.parse.urlsplit(self.path).path.lstrip("/"))
+        time.sleep(3600 if "stuck" in options and self.command != "PUT" else delay)
         if "grumpy" in options:
             return self.answer(500, b"no")
         if "s3" in options and not signature_is_right(self.command, self.path, self.headers, body):
@@ -72,6 +78,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 file.write(body)
             os.rename(path + ".tmp%d" % id(self), path)
             return self.answer(201)
+        if self.command == "GET" and "/cas/" in path and os.path.exists(os.path.join(root, "lost")):
+            return self.answer(404)
         try:
             with open(path, "rb") as file:
                 data = file.read()
@@ -85,7 +93,15 @@ class Handler(http.server.BaseHTTPRequestHandler):
         pass
 
 
-server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+class Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+
+    def handle_error(self, *_):
+        """Builds that end do not wait for answers."""
+
+
+server = Server(("127.0.0.1", 0), Handler)
 with open(port_file + ".tmp", "w") as file:
     file.write(str(server.server_address[1]))
 os.rename(port_file + ".tmp", port_file)

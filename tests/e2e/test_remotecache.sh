@@ -20,7 +20,7 @@ mkdir "$context/lib" "$context/app"
 echo lib >"$context/lib/l" && echo 1 >"$context/app/a" && echo 2 >"$context/app/b"
 cp -R "$context" "$work/pristine"
 servers=()
-trap 'kill "${servers[@]}" 2>/dev/null; finish' EXIT
+trap 'got=$?; kill "${servers[@]}" 2>/dev/null; set +e; (exit $got); finish' EXIT
 
 # machine NAME: an empty store
 machine() {
@@ -79,8 +79,50 @@ share() {
 	is "$name: it is in the store now" "$steps" "cached cached cached cached cached cached cached cached"
 }
 
+# lost NAME FROM: the records of that cache promise layers that it does not give
+lost() {
+	local name=$1 from=$2
+	say "$name: layers that are gone when they are needed"
+	rm -rf "$context" && cp -R "$work/pristine" "$context"
+	machine "$name-lost-1"
+	cb build --progress plain --cache-from "$from" -o "$work/lost-$name" "$context"
+	has "$name: a warning" "$out" "the steps that made it run instead"
+	is "$name: files" "$(cat "$work/lost-$name/lines")" 3
+	machine "$name-lost-2"
+	cb build --progress plain --cache-from "$from" -o "type=oci,dest=$work/lost.tar" "$context"
+	has "$name: a warning" "$out" "the steps that made it run instead"
+	is "$name: an image" "$(oci_file "$work/lost.tar" /lines)" 3
+	machine "$name-lost-3"
+	echo changed >>"$context/app/b"
+	statuses --cache-from "$from" -o "$work/lost-$name"
+	is "$name: what ran" "$steps" "ran ran ran ran ran ran ran ran"
+	is "$name: a step that needed them" "$(cat "$work/lost-$name/lines")" 4
+	rm -rf "$context" && cp -R "$work/pristine" "$context"
+	machine "$name-lost-4"
+	cb build --progress plain --cache-from "$from" --cache-to "$3,mode=max" -o "$work/lost-$name" "$context"
+	has "$name: a warning" "$out" "the steps that made it run instead"
+}
+# found NAME FROM: they are there again
+found() {
+	machine "$1-found"
+	cb build --progress plain --cache-from "$2" -o "$work/found-$1" "$context"
+	hasnt "$1: it was mended" "$out" "WARNING"
+	is "$1: files" "$(cat "$work/found-$1/lines")" 3
+}
+# spoil FILES...: other bytes of the same length
+spoil() {
+	local file
+	for file; do
+		python3 -c 'import sys; f=open(sys.argv[1],"r+b"); d=f.read(1); f.seek(0); f.write(bytes([d[0]^1]))' "$file"
+	done
+}
+
 share local "type=local,dest=$work/cachedir" "type=local,src=$work/cachedir"
 is "no temporary files" "$(find "$work/cachedir" -name '.tmp*' | wc -l)" 0
+
+spoil "$work"/cachedir/cas/*
+lost local "type=local,src=$work/cachedir" "type=local,dest=$work/cachedir"
+found local "type=local,src=$work/cachedir"
 
 serve
 share http "type=http,url=http://127.0.0.1:$port/pre/fix" "type=http,url=http://127.0.0.1:$port/pre/fix/"
@@ -102,10 +144,22 @@ python3 - "$work/served-0/pre/fix/ac" <<-'PY' || fail "records are no ActionResu
 	    assert at == len(data) and fields[-1] == 0x2a and set(fields[:-1]) <= {0x12}, (name, fields)
 PY
 
+touch "$work/served-0/lost"
+lost http "type=http,url=http://127.0.0.1:$port/pre/fix" "type=http,url=http://127.0.0.1:$port/pre/fix"
+rm "$work/served-0/lost"
+found http "type=http,url=http://127.0.0.1:$port/pre/fix"
+
 registry_start
 share registry "type=registry,ref=$registry/cache:1" "$registry/cache:1"
 is "a plain image manifest" "$(curl -fs -H 'Accept: application/vnd.oci.image.manifest.v1+json' "http://$registry/v2/cache/manifests/1" | jq -r .config.mediaType)" \
 	"application/vnd.cbuild.cache.config.v1+json"
+
+for layer in $(curl -fs -H 'Accept: application/vnd.oci.image.manifest.v1+json' "http://$registry/v2/cache/manifests/1" |
+	jq -r '.layers[]|select(.mediaType|test("tar"))|.digest[7:]'); do
+	rm -rf "$work/registry/docker/registry/v2/blobs/sha256/${layer:0:2}/$layer"
+done
+lost registry "$registry/cache:1" "type=registry,ref=$registry/cache:1"
+found registry "$registry/cache:1"
 
 serve s3
 export AWS_ACCESS_KEY_ID=AKIDTEST AWS_SECRET_ACCESS_KEY=sekret
@@ -114,6 +168,12 @@ share s3 "$s3" "$s3"
 hasnt "all requests are signed" "$(cat "$log")" UNSIGNED
 has "layout" "$(cat "$log")" "PUT /bucket/a/cas/"
 
+touch "$work/served-1/lost"
+lost s3 "$s3" "$s3"
+rm "$work/served-1/lost"
+found s3 "$s3"
+
+rm -rf "$context" && cp -R "$work/pristine" "$context"
 say "mode=min gives the layers of the result only"
 rm -rf "$context" && cp -R "$work/pristine" "$context"
 machine min-1
@@ -134,19 +194,51 @@ cb build --progress plain --cache-from type=http,url=http://127.0.0.1:1 --no-cac
 has "nobody is there" "$out" "WARNING"
 status 126 "$CBUILD" build --progress plain --cache-to "type=http,url=http://127.0.0.1:1,ignore-error=false" "$context"
 
+say "a cache that is far away: questions are asked side by side"
+context chain <<<"FROM $registry/busybox"
+for i in $(seq 20); do
+	echo "COPY f$i /f$i" >>"$context/Buildfile"
+	echo "$i" >"$context/f$i"
+done
+machine chain-1
+cb build --progress none --cache-to "type=local,dest=$work/served-$((${#servers[@]} + 1))" "$context"
+serve # its directory is not that of the cache
+serve delay=500
+machine chain-2
+before=$(date +%s%N)
+statuses --cache-from "type=http,url=http://127.0.0.1:$port"
+took=$((($(date +%s%N) - before) / 1000000))
+is "all are there" "${steps//cached/}" "$(printf '%19s' '')"
+# One after the other, 20 layers alone would take ten seconds.
+[ "$took" -lt 6000 ] || fail "20 cached steps took $took ms"
+rm -rf "$context" && cp -R "$work/pristine" "$context"
+
+say "a cache that never answers"
+serve stuck
+machine stuck
+before=$(date +%s%N)
+cb build --progress plain --cache-from "type=http,url=http://127.0.0.1:$port,timeout=1s" -o "$work/stuck" "$context"
+took=$((($(date +%s%N) - before) / 1000000))
+has "a warning" "$out" "no answer for 1s"
+is "the result" "$(cat "$work/stuck/lines")" 3
+# Eight steps, of which none waits once the cache is left alone.
+[ "$took" -lt 12000 ] || fail "a stuck cache held the build up for $took ms"
+
 say "what a cache says is checked"
 machine poison
 cp -R "$work/cachedir" "$work/poison"
-for blob in "$work"/poison/cas/*; do
-	python3 -c 'import sys; f=open(sys.argv[1],"r+b"); d=f.read(1); f.seek(0); f.write(bytes([d[0]^1]))' "$blob"
-done
-status 1 "$CBUILD" build --progress plain --cache-from "type=local,src=$work/poison" -o "$work/poisoned" "$context"
-has "other bytes are refused" "$out" "sha256:"
+spoil "$work"/poison/cas/*
+cb build --progress plain --cache-from "type=local,src=$work/poison" -o "$work/poisoned" "$context"
+has "other bytes are refused" "$out" "the steps that made it run instead"
+is "and nothing of them is in the result" "$(cat "$work/poisoned/lines")" 3
 for record in "$work"/poison/ac/*; do echo '{"version":1,"layers":[{"diff_id":"../../x"}]}' >"$record"; done
 cb build --progress plain --cache-from "type=local,src=$work/poison" "$context"
 has "a record that is none" "$out" "WARNING"
 
 say "wrong options"
+for bad in type=local,src=x,timeout=never type=local,src=x,timeout=1ms; do
+	status 2 "$CBUILD" build --cache-from "$bad" "$context"
+done
 for bad in type=gha type=local type=local,dest=x,mode=most "type=http,url=http://x,zone=1" ""; do
 	status 2 "$CBUILD" build --cache-to "$bad" "$context"
 done

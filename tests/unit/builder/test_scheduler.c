@@ -23,6 +23,9 @@ struct plan {
 	bool hit;   /* by definition key */
 	bool stuck; /* until canceled */
 	bool content;
+	unsigned int later_ms; /* looking up takes so long */
+	unsigned int ready_ms; /* and so does whether it can be executed */
+	const char *loses;     /* the result of that vertex is lost when this one first wants it */
 };
 
 struct world {
@@ -34,7 +37,40 @@ struct world {
 	struct cb_strv log; /* executed, in order of their ends */
 	struct cb_strv events;
 	unsigned int running, most;
+	struct cb_strv lost;     /* vertices whose results were lost */
+	struct cb_strv answered; /* what was asked for */
+	struct cb_pool *answers;
 };
+
+struct answer {
+	struct world *w;
+	struct cb_vertex *v;
+	unsigned int ms;
+};
+
+static void answer_main(void *arg)
+{
+	cleanup_free struct answer *answer = arg;
+	struct cb_msg msg = { .kind = CB_MSG_ANSWER, .subject = answer->v };
+
+	usleep(answer->ms * 1000);
+	cb_queue_post(answer->w->s.queue, &msg);
+}
+
+/* CB_SCHEDULER_LATER for the first time, 0 from then on. */
+static int wait_for(struct world *w, struct cb_vertex *v, const char *what, unsigned int ms)
+{
+	cleanup_free char *key = cb_xasprintf("%s %s", what, v->name);
+	struct answer *answer;
+
+	if (!ms || cb_strv_has(&w->answered, key))
+		return 0;
+	cb_strv_add(&w->answered, key);
+	answer = cb_new0(struct answer);
+	*answer = (struct answer){ w, v, ms };
+	cb_pool_submit(w->answers, CB_PRIORITY_NORMAL, answer_main, answer);
+	return CB_SCHEDULER_LATER;
+}
 
 static const struct plan *plan_of(const struct world *w, const struct cb_vertex *v)
 {
@@ -60,10 +96,44 @@ static void key(void *ctx, struct cb_vertex *v)
 static int probe(void *ctx, struct cb_vertex *v, struct cb_err **err)
 {
 	const struct plan *plan = plan_of(ctx, v);
+	struct world *w = ctx;
 
 	(void)err;
 	assert_true(v->sched.keyed);
-	return plan && plan->hit;
+	if (plan && wait_for(w, v, "probe", plan->later_ms) != 0)
+		return CB_SCHEDULER_LATER;
+	return plan && plan->hit && !cb_strv_has(&w->lost, v->name);
+}
+
+static int ready(void *ctx, struct cb_vertex *v)
+{
+	const struct plan *plan = plan_of(ctx, v);
+
+	for (size_t i = 0; i < v->n_inputs; i++)
+		assert_true(v->inputs[i].known || v->inputs[i].vertex->sched.finished);
+	return plan ? wait_for(ctx, v, "ready", plan->ready_ms) : 0;
+}
+
+/* What was hit and is lost; it is not lost again once it was made. */
+static bool lost(void *ctx, struct cb_vertex *v, bool inputs)
+{
+	struct world *w = ctx;
+
+	assert_int_equal(w->running, 0);
+	return inputs || (cb_strv_has(&w->lost, v->name) && !cb_strv_has(&w->log, v->name));
+}
+
+static bool loses(struct world *w, const struct plan *plan)
+{
+	bool now;
+
+	pthread_mutex_lock(&w->mutex);
+	now = plan && plan->loses && !cb_strv_has(&w->lost, plan->loses);
+	if (now)
+		cb_strv_add(&w->lost, plan->loses);
+	w->running -= now;
+	pthread_mutex_unlock(&w->mutex);
+	return now;
 }
 
 static int execute(void *ctx, struct cb_vertex *v, struct cb_err **err)
@@ -80,6 +150,8 @@ static int execute(void *ctx, struct cb_vertex *v, struct cb_err **err)
 		assert_true(v->inputs[i].known || v->inputs[i].vertex->sched.finished);
 	if (plan && plan->sleep_ms)
 		usleep(plan->sleep_ms * 1000);
+	if (loses(w, plan))
+		return CB_SCHEDULER_AGAIN;
 	while (plan && plan->stuck && r == 0) {
 		r = cb_cancel_check(w->s.cancel, err);
 		usleep(1000);
@@ -114,7 +186,7 @@ static void tick(void *ctx)
 	(void)ctx;
 }
 
-static const struct cb_scheduler_ops ops = { lane, key, probe, execute, event, message, tick };
+static const struct cb_scheduler_ops ops = { lane, key, probe, ready, execute, lost, event, message, tick };
 
 static struct world *world_new(const struct plan *plans, size_t n)
 {
@@ -128,17 +200,21 @@ static struct world *world_new(const struct plan *plans, size_t n)
 	w->s.queue = cb_queue_new();
 	w->s.cancel = cb_cancel_new();
 	w->s.pools[CB_LANE_RUN] = cb_pool_new("test", 16);
+	w->answers = cb_pool_new("answers", 16);
 	return w;
 }
 
 static void world_free(struct world *w)
 {
 	cb_pool_free(w->s.pools[CB_LANE_RUN]);
+	cb_pool_free(w->answers);
 	cb_queue_free(w->s.queue);
 	cb_cancel_free(w->s.cancel);
 	cb_graph_done(&w->graph);
 	cb_strv_done(&w->log);
 	cb_strv_done(&w->events);
+	cb_strv_done(&w->lost);
+	cb_strv_done(&w->answered);
 	pthread_mutex_destroy(&w->mutex);
 	free(w);
 }
@@ -228,6 +304,24 @@ static const struct {
 		{ { "a", .fails = CB_ERR_STEP }, { "s", .stuck = true } }, "a,s", CB_ERR_STEP },
 	{ "joining happens in the coordinator", { { RUN, "a", "" }, { RUN, "b", "" }, { CB_VERTEX_MERGE, "m", "a b" } },
 		{ { 0 } }, "a,b,m", 0 },
+	{ "answers that come later", { { RUN, "a", "" }, { RUN, "b", "a" }, { RUN, "c", "b" } },
+		{ { "a", .later_ms = 5, .ready_ms = 5 }, { "b", .later_ms = 10, .hit = true }, { "c", .later_ms = 1 } },
+		"c", 0 },
+	{ "a failure does not wait for answers", { { RUN, "a", "" }, { RUN, "s", "" }, { RUN, "b", "a s" } },
+		{ { "a", .fails = CB_ERR_STEP }, { "s", .later_ms = 100 } }, "a", CB_ERR_STEP },
+	{ "what is lost is made", { { RUN, "a", "" }, { RUN, "b", "a" }, { RUN, "c", "b" } },
+		{ { "b", .hit = true }, { "c", .loses = "b" } }, "a,b,c", 0 },
+	{ "what is not lost stays", { { RUN, "a", "" }, { RUN, "b", "a" }, { RUN, "c", "b" } },
+		{ { "a", .hit = true }, { "b", .hit = true }, { "c", .loses = "b" } }, "b,c", 0 },
+	{ "a selection of files that are lost is made again",
+		{ { RUN, "a", "" }, { CB_VERTEX_SELECT, "s", "a" }, { RUN, "base", "" }, { RUN, "c", "base s" } },
+		{ { "a", .hit = true }, { "base", .hit = true }, { "c", .loses = "a" } }, "a,c,s,s", 0 },
+	{ "others go on while something is lost",
+		{ { RUN, "a", "" }, { RUN, "b", "a" }, { RUN, "x", "" }, { RUN, "y", "x" }, { RUN, "end", "b y" } },
+		{ { "a", .hit = true }, { "b", .loses = "a" }, { "x", .sleep_ms = 30 } }, "a,b,end,x,y", 0 },
+	{ "two that lose the same", { { RUN, "a", "" }, { RUN, "b", "a" }, { RUN, "c", "a" }, { RUN, "end", "b c" } },
+		{ { "a", .hit = true }, { "b", .loses = "a", .sleep_ms = 10 }, { "c", .loses = "a", .sleep_ms = 10 } },
+		"a,b,c,end", 0 },
 };
 
 static void tables(void **state)
@@ -274,6 +368,47 @@ static void independent_steps_overlap(void **state)
 	assert_int_equal(cb_scheduler_run(&w->s, end, NULL), 0);
 	assert_int_equal(w->most, 4);
 	assert_true(cb_time_mono() - start < 600000000u);
+	world_free(w);
+}
+
+static void slow_answers_hold_up_nobody(void **state)
+{
+	static const struct plan plans[] = { { "slow", .later_ms = 300 }, { "a", .sleep_ms = 100 },
+		{ "b", .sleep_ms = 100 } };
+	struct world *w = world_new(plans, ARRAY_SIZE(plans));
+	struct cb_vertex *end;
+	cleanup_free char *log = NULL;
+	uint64_t start = cb_time_mono();
+
+	(void)state;
+	add(w, RUN, "slow", "");
+	add(w, RUN, "a", "");
+	add(w, RUN, "b", "a");
+	end = add(w, RUN, "end", "slow b");
+	assert_int_equal(cb_scheduler_run(&w->s, end, NULL), 0);
+	log = joined(&w->log, false);
+	assert_string_equal(log, "a,b,slow,end");
+	assert_true(cb_time_mono() - start < 600000000u);
+	world_free(w);
+}
+
+static void repair_after_a_run(void **state)
+{
+	static const struct plan plans[] = { { "b", .hit = true } };
+	struct world *w = world_new(plans, 1);
+	struct cb_vertex *target;
+	cleanup_err struct cb_err *err = NULL;
+	cleanup_free char *log = NULL;
+
+	(void)state;
+	add(w, RUN, "a", "");
+	target = add(w, RUN, "b", "a");
+	assert_int_equal(cb_scheduler_run(&w->s, target, NULL), 0);
+	assert_int_equal(cb_scheduler_repair(&w->s, target, &err), CB_ERR_INTERNAL);
+	cb_strv_add(&w->lost, "b");
+	assert_int_equal(cb_scheduler_repair(&w->s, target, NULL), 0);
+	log = joined(&w->log, false);
+	assert_string_equal(log, "a,b");
 	world_free(w);
 }
 
@@ -380,6 +515,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(tables),
 		cmocka_unit_test(independent_steps_overlap),
+		cmocka_unit_test(slow_answers_hold_up_nobody),
+		cmocka_unit_test(repair_after_a_run),
 		cmocka_unit_test(cached_ancestors_are_told),
 		cmocka_unit_test(outside_cancel),
 		cmocka_unit_test(deep_chain),
