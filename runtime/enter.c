@@ -226,8 +226,8 @@ int cb_runtime_enter(enum cb_isolation want, struct cb_err **err)
 		return cb_err_set(
 			err, CB_ERR_UNSUPPORTED, "isolation %s needs root with CAP_SYS_ADMIN", cb_isolation_name(want));
 	int r = enter_userns(want, &why);
-	/* A container's root without namespaces still has chroot. */
-	if (r < 0 && geteuid() == 0 && want == CB_ISOLATION_AUTO && r == CB_ERR_UNSUPPORTED) {
+	/* A container's root without namespaces still has chroot, this call leads nowhere. */
+	if (r < 0 && geteuid() == 0 && want == CB_ISOLATION_AUTO && r == CB_ERR_UNSUPPORTED && chroot("/") == 0) {
 		enter_chroot(why);
 		return 0;
 	}

@@ -126,17 +126,28 @@ int cb_idmap_write_many(pid_t pid, enum cb_idmap *ret, struct cb_err **err)
 	return r;
 }
 
+/* Since Linux 5.12 file capabilities are needed to give user 0 away, even to itself. */
+static int not_itself(struct cb_err **err)
+{
+	int r = cb_err_set(err, CB_ERR_UNSUPPORTED,
+		"user namespaces cannot be used here: root without CAP_SETFCAP cannot map itself into one");
+
+	return cb_err_hint(err, r, "run as another user, or in a container give --cap-add SETFCAP");
+}
+
 int cb_idmap_write_single(pid_t pid, struct cb_err **err)
 {
+	cleanup_err struct cb_err *why = NULL;
 	char uid[32], gid[32];
 	int r;
 
 	snprintf(uid, sizeof(uid), "0 %u 1\n", (unsigned int)geteuid());
 	snprintf(gid, sizeof(gid), "0 %u 1\n", (unsigned int)getegid());
 	r = write_file(pid, "setgroups", "deny", err);
-	if (r == 0)
-		r = write_file(pid, "uid_map", uid, err);
-	if (r == 0)
-		r = write_file(pid, "gid_map", gid, err);
-	return r;
+	if (r < 0)
+		return r;
+	r = write_file(pid, "uid_map", uid, &why);
+	if (r < 0)
+		return why->errnum == EPERM && geteuid() == 0 ? not_itself(err) : cb_err_move(err, CB_TAKE_PTR(why));
+	return write_file(pid, "gid_map", gid, err);
 }

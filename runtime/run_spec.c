@@ -16,7 +16,6 @@
 #include "runtime/resolv.h"
 #include "runtime/wire.h"
 
-#define DEFAULT_HOSTNAME "buildkitsandbox"
 #define NO_FD UINT64_MAX
 
 /* A mount on its way: the caller's, or one of ours for a generated file. */
@@ -99,7 +98,7 @@ static void generate_files(const struct cb_run_spec *spec, bool joined, struct p
 	}
 	cb_resolv_generate(cb_buf_str(&host), host.len, spec->dns, spec->dns_search, spec->dns_options, keep,
 		forwarded ? CB_NETWORK_DNS : NULL, &plan->resolv);
-	cb_hosts_generate(spec->hostname ? spec->hostname : DEFAULT_HOSTNAME, spec->extra_hosts, spec->n_extra_hosts,
+	cb_hosts_generate(spec->hostname ? spec->hostname : CB_RUN_HOSTNAME, spec->extra_hosts, spec->n_extra_hosts,
 		&plan->hosts);
 }
 
@@ -277,7 +276,7 @@ static void encode(
 	cb_wire_put_strv(out, spec->argv);
 	cb_wire_put_strv(out, spec->env);
 	cb_wire_put_str(out, spec->cwd ? spec->cwd : "/");
-	cb_wire_put_str(out, spec->hostname ? spec->hostname : DEFAULT_HOSTNAME);
+	cb_wire_put_str(out, spec->hostname ? spec->hostname : CB_RUN_HOSTNAME);
 	cb_wire_put_u64(out, spec->uid);
 	cb_wire_put_u64(out, spec->gid);
 	cb_wire_put_bytes(out, spec->groups, spec->n_groups * sizeof(gid_t));

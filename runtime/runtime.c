@@ -360,6 +360,7 @@ static void consider(struct cb_runtime *rt, const struct cb_runtime_options *opt
 		return;
 	}
 	int r = try_rung(rt, rung->isolation, options->overlay_api, &why);
+	rung->tried = true;
 	rung->works = rung->chosen = r == 0;
 	rung->errnum = why ? why->errnum : 0;
 	rung->reason = cb_xstrdup(why ? cb_err_msg(why) : "");
@@ -367,6 +368,21 @@ static void consider(struct cb_runtime *rt, const struct cb_runtime_options *opt
 		rt->info.isolation = rung->isolation;
 	else if (!*first)
 		*first = CB_TAKE_PTR(why);
+}
+
+/* Of each that was tried: the best one's failure may have been expected. */
+static int none_works(const struct cb_runtime *rt, struct cb_err **err)
+{
+	cleanup_buf struct cb_buf text = { 0 };
+
+	for (size_t i = 0; i < CB_RUNTIME_RUNGS; i++) {
+		const struct cb_runtime_rung *rung = &rt->info.rungs[i];
+		if (rung->tried)
+			cb_buf_addf(&text, "%s%s: %s", text.len ? "; " : "", cb_isolation_name(rung->isolation),
+				rung->reason);
+	}
+	int r = cb_err_set(err, CB_ERR_UNSUPPORTED, "containers cannot be made here: %s", cb_buf_str(&text));
+	return cb_err_hint(err, r, "see what this host or container allows, and how to get more: cbuild doctor");
 }
 
 static int choose_rung(struct cb_runtime *rt, const struct cb_runtime_options *options, struct cb_err **err)
@@ -391,7 +407,7 @@ static int choose_rung(struct cb_runtime *rt, const struct cb_runtime_options *o
 		return 0;
 	}
 	if (first)
-		return cb_err_wrap(err, cb_err_move(err, CB_TAKE_PTR(first)), "containers cannot be made here");
+		return none_works(rt, err);
 	return cb_err_set(err, CB_ERR_UNSUPPORTED, "isolation %s: %s", cb_isolation_name(options->isolation),
 		rt->info.rungs[options->isolation - CB_ISOLATION_ROOT_USERNS].reason);
 }

@@ -93,7 +93,7 @@ struct cb_runtime_options {
 /** One rung of the ladder as it was found. */
 struct cb_runtime_rung {
 	enum cb_isolation isolation;
-	bool works, chosen;
+	bool works, chosen, tried;
 	int errnum;   /* of the trial that failed, or 0 */
 	char *reason; /* "" when it works */
 };

@@ -195,6 +195,10 @@ void cb_sandbox_main(int sock, int recorder, const struct cb_sandbox_setup *setu
 	/* Without a pid namespace nothing else makes sure that all ends with the zygote. */
 	if (kind & (CB_SANDBOX_SHARED | CB_SANDBOX_CHROOT))
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* The recorder goes where the asking process is. A filter around us may forbid it, which must show in the
+	 * trial. */
+	if (kind & CB_SANDBOX_RECORDED && chroot("/") < 0)
+		cb_sandbox_fail(&sb, errno, "change root, which the recorder of owners has to");
 	if (kind & CB_SANDBOX_CHROOT)
 		cb_sandbox_stage_chroot(&sb);
 	else

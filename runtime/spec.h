@@ -95,6 +95,9 @@ struct cb_limits {
 /** Processes and threads of a run that nobody said a limit for. */
 #define CB_LIMITS_PIDS 4096
 
+/** The host name of a run that nobody said one for. Where a filter around us forbids names, the one there is stays. */
+#define CB_RUN_HOSTNAME "buildkitsandbox"
+
 struct cb_run_spec {
 	const int *layers; /* directories in overlay format, bottom first */
 	size_t n_layers;   /* 0 is fine: an empty root */
@@ -110,7 +113,7 @@ struct cb_run_spec {
 	const gid_t *groups; /* all supplementary groups, the primary one too if wanted */
 	size_t n_groups;
 
-	const char *hostname; /* NULL: "buildkitsandbox" */
+	const char *hostname; /* NULL: CB_RUN_HOSTNAME */
 	enum cb_run_network network;
 	bool insecure; /* all capabilities, no seccomp filter, nothing masked; the caller checked the entitlement */
 

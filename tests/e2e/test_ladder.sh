@@ -1,5 +1,6 @@
 # The isolation ladder: the same Buildfile gives the same image on every rung and in every surrounding that this host can
-# make, or is refused with a message that says why. Containers are made with crun or runc, the first that works here.
+# make, or is refused with a message that says why. Containers are made with crun or runc, the first that works here, and
+# with podman.
 . "$CBUILD_SOURCE/tests/e2e/lib.sh"
 need unshare jq
 is_root || skip "only root can make these surroundings"
@@ -63,6 +64,14 @@ say "a home that cannot be written"
 build home env HOME=/proc CBUILD_ROOT="$work/store.home" "$CBUILD"
 same home
 
+say "control groups that are not delegated"
+# shellcheck disable=SC2016 # for the shell inside
+hidden='mount -t tmpfs none /sys/fs/cgroup && exec "$@"'
+build groups unshare -m sh -c "$hidden" sh env CBUILD_ROOT="$work/store.groups" "$CBUILD"
+same groups
+status 125 unshare -m sh -c "$hidden" sh env CBUILD_ROOT="$work/store.groups" "$CBUILD" build --memory 64m -q --secret "id=s,src=$work/secret" "$context"
+has "a limit is refused, not left out" "$out" "memory"
+
 # --- containers: a root directory with cbuild, its libraries and busybox -------------------------------------------------
 root=$work/root
 mkdir -p "$root"/{bin,proc,sys,dev,tmp,etc,root,job}
@@ -107,12 +116,21 @@ contained() {
 		| .linux.namespaces |= map(select(.type != "network"))
 		| (if $seccomp then .linux.seccomp = $seccomp else . end)' "$bundle/config.json" >"$bundle/new.json"
 	mv "$bundle/new.json" "$bundle/config.json"
-	"$runner" --root "$work/$runner" run --bundle "$bundle" "cbuild-ladder-$$-$name"
+	$around "$runner" $groups --root "$work/$runner" run --bundle "$bundle" "cbuild-ladder-$$-$name"
+}
+# Old versions of crun refuse a host with control groups of both versions: there it sees those of version 2 only.
+only_v2() {
+	# shellcheck disable=SC2016 # for the shell inside
+	unshare -m sh -c 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"' sh "$@"
 }
 works=
-for runner in crun runc; do
+for way in crun crun:only_v2 runc; do
+	runner=${way%:*} around=${way#"$runner"} groups=
+	around=${around#:}
+	[ "$runner" != crun ] || groups=--cgroup-manager=disabled
 	if command -v "$runner" >/dev/null && contained probe null 0 /bin/busybox true >"$work/probe" 2>&1; then
 		works=yes
+		say "containers by $runner${around:+, $around}"
 		break
 	fi
 done
@@ -121,16 +139,17 @@ if [ -z "$works" ]; then
 	exit 0
 fi
 
-# inside NAME SECCOMP UID WANTED-ISOLATION [WARNING]
+# inside NAME SECCOMP UID WANTED-ISOLATION [WARNING]: in a container made by $make.
+make=contained
 inside() {
 	rm -rf "$root/job/store" "$root/job/out.tar"
-	status 0 contained "$1" "$2" "$3" cbuild build --progress plain --secret id=s,src=/job/secret \
+	status 0 "$make" "$1" "$2" "$3" cbuild build --progress plain --secret id=s,src=/job/secret \
 		-o type=oci,dest=/job/out.tar,rewrite-timestamp=true /job/context
 	[ -z "${5-}" ] || has "$1 says what is less" "$out" "$5"
 	digest=$(tar -xOf "$root/job/out.tar" index.json | jq -r '.manifests[0].digest')
 	is "$1 gives the same" "$digest" "$want"
 	rm -rf "$root/job/store"
-	status 0 contained "$1" "$2" "$3" cbuild doctor --format json
+	status 0 "$make" "$1" "$2" "$3" cbuild doctor --format json
 	is "$1 is on the rung" "$(jq -r .isolation <<<"$out")" "$4"
 }
 
@@ -150,4 +169,36 @@ say "and an ordinary user can do nothing"
 rm -rf "$root/job/store"
 status 125 contained nothing "$blocked" 1000 cbuild build -q /job/context
 has "which is told" "$out" "user namespaces cannot be used here"
+
+# --- podman: its default container, which has its own filter and masks, and no capability that matters -------------------
+in_podman() {
+	local options=$2 uid=$3
+	shift 3
+	# Limits above those of who asks are no business of this test. Without option no filter of ours is set.
+	[ "$options" != null ] || options=
+	# shellcheck disable=SC2086
+	TMPDIR=$work only_v2 podman --root "$work/podman" --runroot "$work/podman.run" --storage-driver vfs --events-backend none run --rm \
+		--runtime crun --cgroups disabled --network host --ulimit nofile=1024:1024 --ulimit nproc=4096:4096 --user "$uid" $options \
+		--workdir /job -e PATH=/bin -e HOME=/job -e CBUILD_ROOT=/job/store -e SOURCE_DATE_EPOCH=1700000000 \
+		-e ASAN_OPTIONS=detect_leaks=0 --rootfs "$root" "$@"
+}
+if ! command -v podman >/dev/null || ! in_podman probe null 0 /bin/busybox true >"$work/probe" 2>&1; then
+	say "SKIPPED: podman cannot make containers here: $(tail -n 1 "$work/probe" 2>/dev/null)"
+else
+	make=in_podman
+	say "podman's default container"
+	inside podman null 0 shared "isolation shared"
+	say "an ordinary user in it"
+	inside podman-user null 1000 shared
+	say "with nothing masked"
+	inside podman-unmask "--security-opt unmask=ALL" 0 ranges
+	say "root without any capability"
+	status 125 in_podman podman-nocaps "--cap-drop all" 0 cbuild build -q /job/context
+	has "says why" "$out" "root without CAP_SETFCAP cannot map itself"
+	say "with the one for itself, but without chroot, which podman's filter then forbids"
+	status 125 in_podman podman-setfcap "--cap-drop all --cap-add SETFCAP" 0 cbuild build -q /job/context
+	has "says what" "$out" "change root, which the recorder of owners has to"
+	say "with both"
+	inside podman-two "--cap-drop all --cap-add SETFCAP --cap-add SYS_CHROOT" 0 shared
+fi
 is "no process is left" "$(pgrep -fc '^sleep 600$' || true)" 0
