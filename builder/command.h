@@ -30,6 +30,9 @@ int cb_command_main(int argc, char **argv);
 /* Tables of the commands that have options of their own, each defined beside its command; build's are in settings.h. */
 extern const struct cb_opt cb_graph_options[], cb_run_options[], cb_parse_options[], cb_fmt_options[],
 	cb_flatten_options[], cb_check_options_table[], cb_doctor_options[], cb_explain_options[];
+extern const struct cb_opt cb_size_options[], cb_diff_options[];
+int cb_cmd_size(int argc, char **argv);
+int cb_cmd_diff(int argc, char **argv);
 extern const struct cb_opt cb_push_options[], cb_pull_options[], cb_login_options[], cb_index_options[];
 extern const struct cb_opt cb_fsck_options[], cb_du_options[], cb_prune_options[], cb_policy_options[];
 

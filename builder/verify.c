@@ -9,6 +9,7 @@
 #include "base/fd.h"
 #include "base/json.h"
 #include "base/strv.h"
+#include "builder/diffdoc.h"
 #include "builder/report.h"
 #include "layers/compress.h"
 #include "layers/config.h"
@@ -158,14 +159,15 @@ static void add_later(const struct image *a, const struct image *b, size_t first
 static void add_documents(const struct image *a, const struct image *b, struct cb_buf *out)
 {
 	cleanup_json json_t *x = NULL, *y = NULL;
-	const char *key;
-	json_t *value;
+	cleanup_json json_t *found = json_array();
 
 	if (!cb_digest_equal(&a->manifest->config.digest, &b->manifest->config.digest) &&
 		cb_json_parse(cb_buf_str((struct cb_buf *)&a->config_json), a->config_json.len, &x, NULL) == 0 &&
 		cb_json_parse(cb_buf_str((struct cb_buf *)&b->config_json), b->config_json.len, &y, NULL) == 0) {
-		json_object_foreach(x, key, value) if (!json_equal(value, json_object_get(y, key)))
-			cb_buf_addf(out, "the layers are the same; the configurations differ in \"%s\"\n", key);
+		cb_diff_config(x, y, true, found);
+		cb_buf_adds(out, json_array_size(found) ? "the layers are the same; the configurations differ\n"
+							: "the layers are the same; the histories differ\n");
+		cb_diff_print_config(out, found);
 		return;
 	}
 	cb_buf_adds(out, "the files are the same; the compressed layers differ\n");

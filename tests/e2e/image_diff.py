@@ -88,7 +88,7 @@ def tree_of(layers):
                 continue
             folder, base = os.path.split(path)
             if base == '.wh..wh..opq':
-                for old in [p for p in tree if p.startswith(folder + '/') and p not in fresh]:
+                for old in [p for p in tree if p.startswith(folder + '/' if folder else '') and p not in fresh]:
                     del tree[old]
                 continue
             if base.startswith('.wh.'):

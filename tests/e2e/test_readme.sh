@@ -40,6 +40,11 @@ while IFS= read -r command <&3; do
 		"cbuild images" | "cbuild -t app:1 --output-env result.env ." | "cbuild build --reproducible -t app:1 .")
 		status 0 sh -c "$command"
 		;;
+	"cbuild size app:2 app:1" | "cbuild diff app:1 app:2")
+		status 0 "$CBUILD" tag app:1 app:2
+		# shellcheck disable=SC2086 # words
+		status 0 $command
+		;;
 	"cbuild build --cache-from REF --cache-to REF .")
 		registry_start
 		status 0 sh -c "${command//REF/$registry/cache:app}"
