@@ -14,9 +14,12 @@ registry_pid=
 checks=0
 mkdir -p "$CBUILD_CACHE"
 
+# What a test started is ended by a function of this name, which the test defines.
+at_end() { :; }
 finish() {
 	local status=$?
 	set +e
+	at_end 2>/dev/null
 	[ -z "$registry_pid" ] || kill "$registry_pid" 2>/dev/null
 	# A rootless store holds files of other ids: only a user namespace may remove them.
 	if [ "$(id -u)" = 0 ]; then

@@ -6,7 +6,7 @@ web=$work/web
 mkdir -p "$web/plain"
 python3 "$here/webserver.py" "$web" "$work/port" &
 web_pid=$!
-trap 'got=$?; kill "$web_pid" 2>/dev/null || true; set +e; (exit $got); finish' EXIT
+at_end() { kill "$web_pid"; }
 for _ in $(seq 100); do
 	[ -s "$work/port" ] && break
 	sleep 0.05

@@ -250,7 +250,7 @@ if command -v ssh-agent >/dev/null && command -v ssh-keygen >/dev/null; then
 	ssh-keygen -q -t ed25519 -N '' -C test-key -f "$work/key"
 	eval "$(ssh-agent -s -a "$work/agent.sock")" >/dev/null
 	agent_pid=$SSH_AGENT_PID
-	trap 'got=$?; kill $agent_pid; set +e; (exit $got); finish' EXIT
+	at_end() { kill $agent_pid; }
 	ssh-add -q "$work/key"
 	context ssh <<END
 FROM $base

@@ -24,7 +24,7 @@ threading.Event().wait()
 END
 exec 8< <(exec python3 "$work/server.py" "cbuild-e2e-$$" 2>"$work/server.err")
 server=$!
-trap 'got=$?; kill $server 2>/dev/null; set +e; (exit $got); finish' EXIT
+at_end() { kill $server; }
 read -r host port loopback <&8 || skip "this host has no route: $(tail -n1 "$work/server.err")"
 
 # reach NAME BUILD-OPTIONS...: what a step sees, in $out

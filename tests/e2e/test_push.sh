@@ -5,13 +5,7 @@ need docker-registry skopeo openssl htpasswd jq curl python3
 busybox_tar
 pids=()
 stop_all() { [ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2>/dev/null || true; }
-leave() {
-	local status=$?
-	stop_all
-	(exit $status)
-	finish
-}
-trap leave EXIT
+at_end() { stop_all; }
 export DOCKER_CONFIG=$work/docker CONTAINERS_REGISTRIES_CONF=$work/registries.conf
 export TMPDIR=$work
 : >"$CONTAINERS_REGISTRIES_CONF"

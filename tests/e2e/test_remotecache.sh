@@ -20,7 +20,7 @@ mkdir "$context/lib" "$context/app"
 echo lib >"$context/lib/l" && echo 1 >"$context/app/a" && echo 2 >"$context/app/b"
 cp -R "$context" "$work/pristine"
 servers=()
-trap 'got=$?; kill "${servers[@]}" 2>/dev/null; set +e; (exit $got); finish' EXIT
+at_end() { kill "${servers[@]}"; }
 
 # machine NAME: an empty store
 machine() {

@@ -11,7 +11,7 @@ daemon_pid=
 stop_servers() {
 	kill "$web_pid" ${daemon_pid:+"$daemon_pid"} 2>/dev/null || true
 }
-trap 'got=$?; stop_servers; set +e; (exit $got); finish' EXIT
+at_end() { stop_servers; }
 for _ in $(seq 100); do
 	[ -s "$work/port" ] && break
 	sleep 0.05
