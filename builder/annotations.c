@@ -8,7 +8,7 @@ enum type { TYPE_MANIFEST, TYPE_DESCRIPTOR, TYPE_INDEX, TYPE_INDEX_DESCRIPTOR };
 static const char *const types[] = { "manifest", "manifest-descriptor", "index", "index-descriptor" };
 
 struct parsed {
-	json_t *manifest, *descriptor;
+	json_t *made[ARRAY_SIZE(types)]; /* objects of strings, or NULL */
 	const struct cb_platform *platform;
 };
 
@@ -45,20 +45,6 @@ static int parse_type(
 	return 1;
 }
 
-static int apply(struct parsed *parsed, enum type type, const char *key, const char *value, struct cb_err **err)
-{
-	if (type == TYPE_MANIFEST) {
-		set(&parsed->manifest, key, value);
-	} else if (type == TYPE_DESCRIPTOR) {
-		set(&parsed->descriptor, key, value);
-	} else {
-		cb_err_set(err, CB_ERR_USAGE, "--annotation %s:%s: an image of one platform has no index", types[type],
-			key);
-		return cb_err_hint(err, CB_ERR_USAGE, "use manifest: or manifest-descriptor:");
-	}
-	return 0;
-}
-
 /* A prefix that is no list of types belongs to the key. */
 static int parse_one(struct parsed *parsed, const char *text, struct cb_err **err)
 {
@@ -82,7 +68,8 @@ static int parse_one(struct parsed *parsed, const char *text, struct cb_err **er
 	}
 	if (!colon || colon > equals) {
 		key = cb_xstrndup(text, (size_t)(equals - text));
-		return apply(parsed, TYPE_MANIFEST, key, equals + 1, err);
+		set(&parsed->made[TYPE_MANIFEST], key, equals + 1);
+		return 0;
 	}
 	key = cb_xstrndup(colon + 1, (size_t)(equals - colon - 1));
 	if (!*key)
@@ -91,29 +78,66 @@ static int parse_one(struct parsed *parsed, const char *text, struct cb_err **er
 		r = parse_type(list.v[i], parsed, &type, &counts, err);
 		if (r > 0)
 			return cb_err_set(err, CB_ERR_USAGE, "--annotation: unknown type \"%.100s\"", list.v[i]);
-		if (r == 0 && counts)
-			r = apply(parsed, type, key, equals + 1, err);
 		if (r < 0)
 			return r;
+		if (counts)
+			set(&parsed->made[type], key, equals + 1);
 	}
 	return 0;
+}
+
+static void parsed_done(struct parsed *parsed)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(parsed->made); i++)
+		json_decref(parsed->made[i]);
+}
+
+static json_t *take(struct parsed *parsed, enum type type)
+{
+	json_t *made = parsed->made[type];
+
+	parsed->made[type] = NULL;
+	return made;
+}
+
+static int parse_all(struct parsed *parsed, const struct cb_strv *list, struct cb_err **err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < list->n; i++)
+		r = parse_one(parsed, list->v[i], err);
+	return r;
 }
 
 int cb_annotations_of(const struct cb_strv *list, const struct cb_platform *platform, json_t **ret_manifest,
 	json_t **ret_descriptor, struct cb_err **err)
 {
-	struct parsed parsed = { .platform = platform };
+	__attribute__((cleanup(parsed_done))) struct parsed parsed = { .platform = platform };
+	int r = parse_all(&parsed, list, err);
 
-	for (size_t i = 0; i < list->n; i++) {
-		int r = parse_one(&parsed, list->v[i], err);
+	if (r < 0)
+		return r;
+	*ret_manifest = take(&parsed, TYPE_MANIFEST);
+	*ret_descriptor = take(&parsed, TYPE_DESCRIPTOR);
+	return 0;
+}
 
-		if (r < 0) {
-			json_decref(parsed.manifest);
-			json_decref(parsed.descriptor);
-			return r;
-		}
+int cb_annotations_of_index(
+	const struct cb_strv *list, bool several, json_t **ret_index, json_t **ret_descriptor, struct cb_err **err)
+{
+	__attribute__((cleanup(parsed_done))) struct parsed parsed = { 0 };
+	int r = parse_all(&parsed, list, err);
+
+	if (r < 0)
+		return r;
+	for (int type = TYPE_INDEX; type <= TYPE_INDEX_DESCRIPTOR && !several; type++) {
+		if (!parsed.made[type])
+			continue;
+		cb_err_set(err, CB_ERR_USAGE, "--annotation %s:%s: an image of one platform has no index", types[type],
+			json_object_iter_key(json_object_iter(parsed.made[type])));
+		return cb_err_hint(err, CB_ERR_USAGE, "use manifest: or manifest-descriptor:");
 	}
-	*ret_manifest = parsed.manifest;
-	*ret_descriptor = parsed.descriptor;
+	*ret_index = take(&parsed, TYPE_INDEX);
+	*ret_descriptor = take(&parsed, TYPE_INDEX_DESCRIPTOR);
 	return 0;
 }

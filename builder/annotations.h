@@ -1,6 +1,6 @@
 /*
  * --annotation [TYPE[,TYPE…]:]KEY=VALUE, as docker buildx takes it: TYPE is manifest (the default) or
- * manifest-descriptor, each perhaps with [OS/ARCH] behind it; index and index-descriptor are for images of several
+ * manifest-descriptor, each perhaps with [OS/ARCH] behind it; index and index-descriptor are of the index of several
  * platforms.
  */
 #ifndef CB_BUILDER_ANNOTATIONS_H
@@ -18,5 +18,9 @@
  */
 int cb_annotations_of(const struct cb_strv *list, const struct cb_platform *platform, json_t **ret_manifest,
 	json_t **ret_descriptor, struct cb_err **err);
+
+/** The same for the index; without one (@several false), those that are for it are a CB_ERR_USAGE. */
+int cb_annotations_of_index(
+	const struct cb_strv *list, bool several, json_t **ret_index, json_t **ret_descriptor, struct cb_err **err);
 
 #endif

@@ -17,35 +17,21 @@
  */
 #define SYNC_AFTER_NS 2000000000u
 
-static int too_many_platforms(struct cb_err **err)
-{
-	cb_err_set(err, CB_ERR_UNSUPPORTED, "more than one --platform is not supported yet");
-	return cb_err_hint(
-		err, CB_ERR_UNSUPPORTED, "build each under a name of its own and join them with cbuild index create");
-}
-
-static int platforms(const struct cb_settings *settings, struct cb_plan_options *options, struct cb_err **err)
-{
-	cb_platform_host(&options->build);
-	options->target = options->build;
-	if (settings->platforms.n > 1)
-		return too_many_platforms(err);
-	if (settings->platforms.n == 1 && cb_platform_parse(settings->platforms.v[0], &options->target, err) < 0)
-		return cb_err_wrap(err, CB_ERR_USAGE, "--platform");
-	return 0;
-}
-
 /* What the checks find is warned of; with check=error=true it ends the build. */
-static int check(struct cb_build *build, const struct cb_plan_options *options, struct cb_err **err)
+static int check(struct cb_build *build, struct cb_err **err)
 {
 	struct cb_check_source source = {
 		.settings = build->settings, .contexts = build->contexts, .file = build->parsed, .plan = build->plan
 	};
 	cleanup_free char *failure = NULL;
-	int r;
+	int r = 0;
 
-	source.target = options->target;
-	r = cb_check_run(&source, &build->findings, err);
+	for (size_t i = 0; r == 0 && i < build->plan->n_targets; i++) {
+		source.target_at = i;
+		source.target = build->plan->targets[i].platform;
+		r = cb_check_run(&source, &build->findings, err);
+	}
+	cb_findings_unique(&build->findings);
 	for (size_t i = 0; i < build->findings.n; i++) {
 		cleanup_free char *text = cb_check_warning(&build->findings.v[i]);
 
@@ -192,6 +178,7 @@ static bool wants_network(const struct cb_graph *graph)
 
 int cb_build_plan(struct cb_build *build, struct cb_err **err)
 {
+	cleanup_free struct cb_platform *platforms = NULL;
 	struct cb_plan_options options = { .settings = build->settings,
 		.contexts = build->contexts,
 		.resolve = cb_step_resolve,
@@ -203,7 +190,10 @@ int cb_build_plan(struct cb_build *build, struct cb_err **err)
 		return r;
 	options.file = build->parsed;
 	warn_of_filters(build);
-	r = platforms(build->settings, &options, err);
+	cb_platform_host(&options.build);
+	r = cb_settings_platforms(build->settings, &platforms, &options.n_targets, err);
+	options.targets = platforms;
+	build->platforms = options.n_targets;
 	if (r == 0)
 		r = cb_plan_new(&options, &build->plan, err);
 	if (r == 0)
@@ -211,7 +201,7 @@ int cb_build_plan(struct cb_build *build, struct cb_err **err)
 	if (r < 0)
 		return r;
 	build->epoch = build->made = build->plan->epoch;
-	return check(build, &options, err);
+	return check(build, err);
 }
 
 /* The layers of the target's image: its own steps and those of the stages it stands on. */
@@ -262,26 +252,43 @@ static void show_untouched(struct cb_build *build)
 	}
 }
 
-const struct cb_chain *cb_build_chain(const struct cb_build *build)
+const struct cb_chain *cb_build_chain(const struct cb_build *build, size_t at)
 {
-	const struct cb_vertex *target = build->plan->target;
+	const struct cb_vertex *fs = build->plan->targets[at].fs;
 
-	return target ? ((const struct cb_step_result *)target->result)->chain : NULL;
+	return fs ? ((const struct cb_step_result *)fs->result)->chain : NULL;
+}
+
+static size_t list_targets(const struct cb_plan *plan, struct cb_vertex **list)
+{
+	size_t n = 0;
+
+	/* Images are known without executing anything. */
+	for (size_t i = 0; i < plan->n_targets; i++)
+		if (plan->targets[i].fs && plan->targets[i].fs->kind != CB_VERTEX_IMAGE)
+			list[n++] = plan->targets[i].fs;
+	return n;
 }
 
 int cb_build_repair(struct cb_build *build, struct cb_err **err)
 {
-	struct cb_vertex *target = build->plan->target;
+	const struct cb_plan *plan = build->plan;
+	cleanup_free struct cb_vertex **list = cb_xcalloc(plan->n_targets, sizeof(*list));
+	size_t n = list_targets(plan, list);
+	bool lost = false;
 	int r;
 
-	if (!target || !cb_cached_lost(build, cb_build_chain(build)))
+	for (size_t i = 0; i < plan->n_targets && !lost; i++)
+		lost = cb_cached_lost(build, cb_build_chain(build, i));
+	if (!lost || !n)
 		return 0;
-	r = cb_scheduler_repair(&build->scheduler, target, err);
+	r = cb_scheduler_repair(&build->scheduler, list, n, err);
 	return r < 0 ? r : 1;
 }
 
 struct fetching_all {
 	struct cb_build *build;
+	size_t target;
 	struct cb_err *err; /* kept here: a layer that is lost must not end the build */
 };
 
@@ -290,16 +297,16 @@ static int fetch_cached(void *arg, struct cb_err **err)
 	struct fetching_all *fetching = arg;
 
 	(void)err;
-	cb_cached_fetch(fetching->build, cb_build_chain(fetching->build), &fetching->err);
+	cb_cached_fetch(fetching->build, cb_build_chain(fetching->build, fetching->target), &fetching->err);
 	return 0;
 }
 
-static int fetch_all(struct cb_build *build, struct cb_err **err)
+static int fetch_all(struct cb_build *build, size_t target, struct cb_err **err)
 {
 	int r;
 
 	do {
-		struct fetching_all fetching = { .build = build };
+		struct fetching_all fetching = { .build = build, .target = target };
 		void *arg = &fetching;
 
 		r = cb_scheduler_call(&build->scheduler, CB_LANE_NET, fetch_cached, &arg, 1, err);
@@ -313,9 +320,9 @@ static int fetch_all(struct cb_build *build, struct cb_err **err)
 }
 
 /* Output of files reads the base images too, which a cached build does not. */
-static int unpack_target(struct cb_build *build, struct cb_err **err)
+static int unpack_target(struct cb_build *build, size_t target, struct cb_err **err)
 {
-	for (const struct cb_chain *at = cb_build_chain(build); at; at = at->below) {
+	for (const struct cb_chain *at = cb_build_chain(build, target); at; at = at->below) {
 		struct cb_vertex *image = at->base ? at->base->vertex : NULL;
 		int r;
 
@@ -325,7 +332,7 @@ static int unpack_target(struct cb_build *build, struct cb_err **err)
 		if (r < 0)
 			return r;
 	}
-	return fetch_all(build, err);
+	return fetch_all(build, target, err);
 }
 
 static void sync_main(void *arg)
@@ -337,20 +344,28 @@ static void sync_main(void *arg)
 		cb_log_debug("sync: %s", cb_err_msg(err));
 }
 
+static int run_targets(struct cb_build *build, struct cb_err **err)
+{
+	cleanup_free struct cb_vertex **list = cb_xcalloc(build->plan->n_targets, sizeof(*list));
+	size_t n = list_targets(build->plan, list);
+
+	return n ? cb_scheduler_run_all(&build->scheduler, list, n, err) : 0;
+}
+
 int cb_build_run(struct cb_build *build, unsigned int needs, struct cb_err **err)
 {
-	struct cb_vertex *target = build->plan->target;
+	const struct cb_plan *plan = build->plan;
 	uint64_t start = cb_time_mono();
-	int r = 0;
+	int r;
 
 	build->scheduler.graph = &build->plan->graph;
 	show_vertices(build);
 	preset_images(build);
-	mark_target(target);
-	if (target && target->kind != CB_VERTEX_IMAGE)
-		r = cb_scheduler_run(&build->scheduler, target, err);
-	if (r == 0 && needs & CB_OUTPUT_FILES)
-		r = unpack_target(build, err);
+	for (size_t i = 0; i < plan->n_targets; i++)
+		mark_target(plan->targets[i].fs);
+	r = run_targets(build, err);
+	for (size_t i = 0; r == 0 && needs & CB_OUTPUT_FILES && i < plan->n_targets; i++)
+		r = unpack_target(build, i, err);
 	if (r == 0)
 		show_untouched(build);
 	if (r == 0 && cb_time_mono() - start >= SYNC_AFTER_NS)

@@ -47,6 +47,7 @@ struct cb_build {
 	struct cb_includes *includes; /* files that the Buildfile includes */
 	struct cb_buildfile *parsed;
 	struct cb_plan *plan;
+	size_t platforms;            /* that are built for */
 	struct cb_findings findings; /* of the checks */
 	struct cb_snapfds *snapfds;
 	struct cb_gc_policy policy; /* of the store */
@@ -87,17 +88,17 @@ CB_DEFINE_CLEANUP(struct cb_build *, cb_build_close)
 int cb_build_read(struct cb_build *build, struct cb_err **err);
 /** Reads, parses and plans. */
 int cb_build_plan(struct cb_build *build, struct cb_err **err);
-/** Runs the steps that the target needs for @needs (enum cb_output_need). */
+/** Runs the steps that the targets need for @needs (enum cb_output_need). */
 int cb_build_run(struct cb_build *build, unsigned int needs, struct cb_err **err);
 /**
  * After something that the result needs could not be had: 1 when that was layers of caches, and the steps that made
  * them have run instead; 0 when it was not.
  */
 int cb_build_repair(struct cb_build *build, struct cb_err **err);
-/** The chain of the target, once cb_build_run succeeded; NULL: empty. */
-const struct cb_chain *cb_build_chain(const struct cb_build *build);
-/** The finished image, with layers compressed as @compression. */
-int cb_build_result(struct cb_build *build, unsigned int needs, const struct cb_compress_spec *compression,
+/** The chain of target @at of the plan, once cb_build_run succeeded; NULL: empty. */
+const struct cb_chain *cb_build_chain(const struct cb_build *build, size_t at);
+/** The finished image of target @at, with layers compressed as @compression. */
+int cb_build_result(struct cb_build *build, size_t at, unsigned int needs, const struct cb_compress_spec *compression,
 	struct cb_result **ret, struct cb_err **err);
 
 /** What the scheduler asks and tells of the vertices of a build, which is its context. build_watch.c */

@@ -71,7 +71,7 @@ static bool base(void *arg, unsigned int index, const char *name, const char *pl
 {
 	struct run *run = arg;
 	const struct cb_check_source *source = run->source;
-	const struct cb_base *planned = source->plan ? cb_plan_base(source->plan, index) : NULL;
+	const struct cb_base *planned = source->plan ? cb_plan_base(source->plan, source->target_at, index) : NULL;
 	struct cb_platform wanted = source->target;
 	const struct cb_image *image;
 

@@ -15,8 +15,9 @@ struct cb_check_source {
 	const struct cb_plan *plan;   /* knows base images */
 	struct cb_check_bases *bases; /* looks them up; both NULL: they are not known */
 	struct cb_platform target;
-	bool own;      /* rules of our own too, but for ... */
-	bool portable; /* ... NotPortable */
+	size_t target_at; /* which of the plan's targets that is */
+	bool own;         /* rules of our own too, but for ... */
+	bool portable;    /* ... NotPortable */
 };
 
 /**

@@ -119,19 +119,14 @@ static int add_push(const struct cb_settings *settings, struct outputs *outputs,
 /* What goes on to other programs is the digest of a manifest. */
 static int check_ci(const struct cb_settings *settings, const struct outputs *outputs, struct cb_err **err)
 {
-	json_t *manifest = NULL, *descriptor = NULL;
 	int r = check_file("digest-file", settings->digest_file, err);
 
 	if (r == 0)
 		r = check_file("output-env", settings->output_env, err);
 	if (r == 0)
 		r = cb_output_ci_check(settings, err);
-	if (r == 0)
-		r = cb_annotations_of(&settings->annotations, NULL, &manifest, &descriptor, err);
 	if (r < 0)
 		return r;
-	json_decref(manifest);
-	json_decref(descriptor);
 	if ((settings->digest_file || settings->output_env || settings->ci_outputs.n) &&
 		!(outputs->needs & CB_OUTPUT_LAYERS)) {
 		r = cb_err_set(err, CB_ERR_USAGE, "--%s: this build makes no image",
@@ -140,6 +135,24 @@ static int check_ci(const struct cb_settings *settings, const struct outputs *ou
 					       : "ci-output");
 		return cb_err_hint(err, r, "name it with -t, or give an output of type image, oci or docker");
 	}
+	return 0;
+}
+
+static int check_platforms(const struct cb_settings *settings, const struct outputs *outputs, struct cb_err **err)
+{
+	cleanup_free struct cb_platform *platforms = NULL;
+	json_t *index = NULL, *descriptor = NULL;
+	size_t n;
+	int r = cb_settings_platforms(settings, &platforms, &n, err);
+
+	for (size_t i = 0; r == 0 && i < outputs->n; i++)
+		r = cb_output_check_platforms(outputs->v[i], n, err);
+	if (r == 0)
+		r = cb_annotations_of_index(&settings->annotations, n > 1, &index, &descriptor, err);
+	if (r < 0)
+		return r;
+	json_decref(index);
+	json_decref(descriptor);
 	return 0;
 }
 
@@ -161,6 +174,8 @@ static int make_outputs(const struct cb_settings *settings, struct outputs *outp
 		r = check_file("metadata-file", settings->metadata_file, err);
 	if (r == 0)
 		r = check_ci(settings, outputs, err);
+	if (r == 0)
+		r = check_platforms(settings, outputs, err);
 	if (settings->iidfile || settings->quiet || settings->metadata_file)
 		outputs->needs |= CB_OUTPUT_LAYERS;
 	return r;
@@ -171,7 +186,7 @@ static int make_outputs(const struct cb_settings *settings, struct outputs *outp
 struct writing {
 	struct cb_build *build;
 	const struct cb_output_request *request;
-	const struct cb_result *result;
+	const struct cb_results *results;
 	struct cb_vertex *vertex; /* stands for the output in messages */
 	json_t *meta;
 };
@@ -189,15 +204,15 @@ static int write_output(void *arg, struct cb_err **err)
 	struct cb_output_progress progress = { writing, status };
 
 	return cb_output_write(
-		writing->request, writing->result, writing->build->scheduler.cancel, &progress, &writing->meta, err);
+		writing->request, writing->results, writing->build->scheduler.cancel, &progress, &writing->meta, err);
 }
 
-static int write_one(struct cb_build *build, const struct cb_output_request *request, const struct cb_result *result,
+static int write_one(struct cb_build *build, const struct cb_output_request *request, const struct cb_results *results,
 	json_t *meta, struct cb_err **err)
 {
 	uint32_t id = cb_build_show(build, cb_output_title(request));
 	struct cb_vertex vertex;
-	struct writing writing = { .build = build, .request = request, .result = result, .vertex = &vertex };
+	struct writing writing = { .build = build, .request = request, .results = results, .vertex = &vertex };
 	void *arg = &writing;
 	int r;
 
@@ -215,43 +230,87 @@ static int write_one(struct cb_build *build, const struct cb_output_request *req
 }
 
 /* The result of --quiet, unless standard output is an archive already. */
-static int print_id(const struct outputs *outputs, const struct cb_result *result, struct cb_err **err)
+static int print_id(const struct outputs *outputs, const json_t *meta, struct cb_err **err)
 {
 	for (size_t i = 0; i < outputs->n; i++)
 		if (outputs->v[i]->dest && !strcmp(outputs->v[i]->dest, "-"))
 			return 0;
-	if (printf("%s\n", result->config_digest.text) < 0 || fflush(stdout) < 0)
+	if (printf("%s\n", cb_output_id(meta)) < 0 || fflush(stdout) < 0)
 		return cb_err_errno(err, errno, "write standard output");
+	return 0;
+}
+
+/* The image of one platform, looked through for secrets. */
+static int add_result(struct cb_build *build, size_t at, const struct outputs *outputs, struct cb_results *results,
+	struct cb_err **err)
+{
+	struct cb_result *result;
+	int r = cb_build_result(build, at, outputs->needs, &outputs->compression, &results->v[at], err);
+
+	if (r < 0)
+		return r;
+	results->n = at + 1;
+	result = results->v[at];
+	r = cb_annotations_of(&build->settings->annotations, &result->platform, &result->annotations,
+		&result->descriptor_annotations, err);
+	return r < 0 ? r : cb_leakscan_result(build, at, outputs->needs, result, err);
+}
+
+static int make_results(
+	struct cb_build *build, const struct outputs *outputs, struct cb_results *results, struct cb_err **err)
+{
+	size_t n = build->plan->n_targets;
+	int r = 0;
+
+	results->v = cb_newa0(struct cb_result *, n);
+	for (size_t i = 0; r >= 0 && i < n; i++)
+		r = add_result(build, i, outputs, results, err);
+	return r < 0 ? r
+		     : cb_annotations_of_index(&build->settings->annotations, n > 1, &results->annotations,
+			       &results->descriptor_annotations, err);
+}
+
+/* What tells the ID of the result, which perhaps no output wrote down: the facts @meta, or new ones. */
+static int facts_of_id(const struct outputs *outputs, const struct cb_results *results, json_t *meta, json_t **ret,
+	struct cb_err **err)
+{
+	cleanup_descriptor struct cb_descriptor desc = { 0 };
+	struct cb_output_request request = { .oci_mediatypes = true };
+
+	if (!(outputs->needs & CB_OUTPUT_LAYERS) || json_object_get(meta, "containerimage.digest")) {
+		*ret = json_incref(meta);
+		return 0;
+	}
+	if (results->n > 1)
+		return cb_output_store_image(&request, results, &desc, ret, err);
+	*ret = json_pack("{s:s}", "containerimage.config.digest", results->v[0]->config_digest.text);
 	return 0;
 }
 
 static int write_outputs(struct cb_build *build, const struct outputs *outputs, struct cb_err **err)
 {
-	CB_CLEANUP(cb_result_free) struct cb_result *result = NULL;
+	cleanup_results struct cb_results results = { 0 };
 	const struct cb_settings *settings = build->settings;
-	cleanup_json json_t *meta = json_object();
+	cleanup_json json_t *meta = json_object(), *id = NULL;
 	int r = 0;
 
 	if (!outputs->needs)
 		return 0;
-	r = cb_build_result(build, outputs->needs, &outputs->compression, &result, err);
-	if (r >= 0)
-		r = cb_annotations_of(&settings->annotations, &result->platform, &result->annotations,
-			&result->descriptor_annotations, err);
-	if (r >= 0)
-		r = cb_leakscan_result(build, outputs->needs, result, err);
+	r = make_results(build, outputs, &results, err);
 	for (size_t i = 0; i < outputs->n && r >= 0; i++)
 		if (cb_output_needs(outputs->v[i]))
-			r = write_one(build, outputs->v[i], result, meta, err);
+			r = write_one(build, outputs->v[i], &results, meta, err);
+	if (r >= 0)
+		r = facts_of_id(outputs, &results, meta, &id, err);
 	if (r >= 0 && settings->iidfile)
-		r = cb_output_iidfile(settings->iidfile, result, err);
+		r = cb_output_iidfile(settings->iidfile, id, err);
 	cb_check_metadata(&build->findings, build->file.shown, meta);
 	if (r >= 0 && settings->metadata_file)
 		r = cb_output_metadata_file(settings->metadata_file, meta, err);
 	if (r >= 0)
 		r = cb_output_ci(settings, meta, err);
 	if (r >= 0 && settings->quiet)
-		r = print_id(outputs, result, err);
+		r = print_id(outputs, id, err);
 	return r < 0 ? r : 0;
 }
 

@@ -53,6 +53,30 @@ static json_t *rung_json(const struct cb_doctor_rung *rung, bool chosen)
 		"errno", rung->errnum, "remedy", rung->remedy, "layers", rung->overlay);
 }
 
+/* What has no emulator has one remedy: it is said once. */
+static void print_platforms(const json_t *platforms, struct cb_buf *out)
+{
+	const char *remedy = "";
+	json_t *item;
+	size_t i;
+
+	if (json_array_size(platforms))
+		cb_buf_adds(out, "\nplatforms whose programs run in steps\n");
+	json_array_foreach(platforms, i, item)
+	{
+		const char *detail = json_string_value(json_object_get(item, "detail"));
+		const char *fix = json_string_value(json_object_get(item, "remedy"));
+
+		cb_buf_addf(out, "  %-15s %s%s%s%s\n", json_string_value(json_object_get(item, "name")),
+			json_string_value(json_object_get(item, "gives")), *detail ? " (" : "", detail,
+			*detail ? ")" : "");
+		if (*fix)
+			remedy = fix;
+	}
+	if (*remedy)
+		cb_buf_addf(out, "  %-15s fix: %s\n", "", remedy);
+}
+
 static void print_text(const json_t *doc, struct cb_buf *out)
 {
 	json_t *item;
@@ -71,6 +95,7 @@ static void print_text(const json_t *doc, struct cb_buf *out)
 		if (!works && *remedy)
 			cb_buf_addf(out, "  %-13s      fix: %s\n", "", remedy);
 	}
+	print_platforms(json_object_get(doc, "platforms"), out);
 	cb_buf_adds(out, "\nhost\n");
 	json_array_foreach(json_object_get(doc, "host"), i, item)
 	{
@@ -87,21 +112,25 @@ static void print_text(const json_t *doc, struct cb_buf *out)
 static int examine(const char *root, json_t **ret, struct cb_err **err)
 {
 	cleanup_json json_t *rungs = json_array();
+	cleanup_json json_t *platforms = json_array();
 	enum cb_isolation chosen = CB_ISOLATION_AUTO;
 	int r = 0;
 
 	for (int i = CB_ISOLATION_AUTO; r == 0 && i <= CB_ISOLATION_LAST; i++) {
 		__attribute__((cleanup(cb_doctor_rung_done))) struct cb_doctor_rung rung = { 0 };
 		r = cb_doctor_try((enum cb_isolation)i, root, &rung, err);
-		if (r == 0 && i == CB_ISOLATION_AUTO)
+		if (r == 0 && i == CB_ISOLATION_AUTO) {
 			chosen = rung.works ? rung.got : CB_ISOLATION_AUTO;
-		else if (r == 0)
+			if (rung.platforms)
+				json_array_extend(platforms, rung.platforms);
+		}
+		if (r == 0 && i != CB_ISOLATION_AUTO)
 			json_array_append_new(rungs, rung_json(&rung, chosen == rung.isolation));
 	}
 	if (r < 0)
 		return r;
-	*ret = json_pack("{s:s,s:b,s:O,s:o}", "isolation", cb_isolation_name(chosen), "works",
-		chosen != CB_ISOLATION_AUTO, "rungs", rungs, "host", cb_doctor_host(root));
+	*ret = json_pack("{s:s,s:b,s:O,s:O,s:o}", "isolation", cb_isolation_name(chosen), "works",
+		chosen != CB_ISOLATION_AUTO, "rungs", rungs, "platforms", platforms, "host", cb_doctor_host(root));
 	return 0;
 }
 

@@ -35,12 +35,11 @@ static int make_plan(const struct cb_settings *settings, const struct cb_buildfi
 	struct cb_plan **ret, struct cb_err **err)
 {
 	struct cb_plan_options options = { .settings = settings, .contexts = contexts, .file = file };
-	int r = 0;
+	cleanup_free struct cb_platform *platforms = NULL;
+	int r = cb_settings_platforms(settings, &platforms, &options.n_targets, err);
 
 	cb_platform_host(&options.build);
-	options.target = options.build;
-	if (settings->platforms.n)
-		r = cb_platform_parse(settings->platforms.v[0], &options.target, err);
+	options.targets = platforms;
 	return r < 0 ? r : cb_plan_new(&options, ret, err);
 }
 

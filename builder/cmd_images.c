@@ -106,6 +106,13 @@ static void add_json(struct request *request, const struct cb_listed_image *imag
 		if (image->image->config->created)
 			json_object_set_new(obj, "created", json_string(image->image->config->created));
 	}
+	if (image->platforms.n) {
+		json_t *list = json_array();
+
+		for (size_t i = 0; i < image->platforms.n; i++)
+			json_array_append_new(list, json_string(image->platforms.v[i]));
+		json_object_set_new(obj, "platforms", list);
+	}
 	json_object_set_new(obj, "size", json_integer((json_int_t)image->size));
 	json_array_append_new(request->list, obj);
 }

@@ -19,6 +19,7 @@
 #include "layers/pull.h"
 #include "layers/snapshot.h"
 #include "layers/tree.h"
+#include "runtime/emulate.h"
 #include "runtime/runtime.h"
 #include "runtime/user.h"
 
@@ -28,7 +29,7 @@
 /** Times that another process may remove a layer before we hold it. */
 #define PULLS_MAX 16
 
-enum option { OPT_ENV, OPT_ENTRYPOINT, OPT_ISOLATION, OPT_NETWORK, OPT_ROOT, OPT_USER, OPT_WORKDIR };
+enum option { OPT_ENV, OPT_ENTRYPOINT, OPT_ISOLATION, OPT_NETWORK, OPT_PLATFORM, OPT_ROOT, OPT_USER, OPT_WORKDIR };
 
 const struct cb_opt cb_run_options[] = {
 	{ "entrypoint", 0, CB_OPT_VALUE, OPT_ENTRYPOINT, "COMMAND", "run COMMAND in place of the image's entry point",
@@ -38,6 +39,7 @@ const struct cb_opt cb_run_options[] = {
 	{ "isolation", 0, CB_OPT_VALUE, OPT_ISOLATION, "MODE", "how the command is separated from the host",
 		"auto|root+userns|root|ranges|single|shared|chroot" },
 	{ "network", 0, CB_OPT_VALUE, OPT_NETWORK, "MODE", "network of the command", "default|none|host" },
+	{ "platform", 0, CB_OPT_VALUE, OPT_PLATFORM, "OS/ARCH", "the platform to choose from an index", NULL },
 	{ "root", 0, CB_OPT_VALUE, OPT_ROOT, "DIR", "the store", "dir" },
 	{ "user", 'u', CB_OPT_VALUE, OPT_USER, "USER[:GROUP]", "run as USER", NULL },
 	{ "workdir", 'w', CB_OPT_VALUE, OPT_WORKDIR, "DIR", "start in DIR", NULL },
@@ -50,6 +52,7 @@ struct request {
 	struct cb_strv env;
 	enum cb_run_network network;
 	enum cb_isolation isolation;
+	struct cb_platform platform;
 	char *const *command; /* NULL-terminated, may be empty */
 };
 
@@ -139,6 +142,10 @@ static int take_option(struct request *request, int id, const char *value, struc
 		return parse_isolation(value, &request->isolation, err);
 	case OPT_NETWORK:
 		return parse_network(value, &request->network, err);
+	case OPT_PLATFORM:
+		return cb_platform_parse(value, &request->platform, err) < 0
+			       ? cb_err_wrap(err, CB_ERR_USAGE, "--platform")
+			       : 0;
 	case OPT_ROOT:
 		request->root = value;
 		return 0;
@@ -183,10 +190,8 @@ static int open_image(struct container *c, const struct request *request, struct
 {
 	enum cb_store_flavour flavour = cb_runtime_trusted_xattrs() ? CB_STORE_TRUSTED : CB_STORE_USER;
 	const struct cb_registry_options options = { 0 };
-	struct cb_platform platform;
 	int r;
 
-	cb_platform_host(&platform);
 	r = cb_store_open(request->root, flavour, &c->store, err);
 	if (r < 0)
 		return cb_err_recode(err, CB_ERR_IO);
@@ -202,7 +207,7 @@ static int open_image(struct container *c, const struct request *request, struct
 	if (r < 0)
 		return r;
 	c->puller = cb_puller_new(c->registry, c->store);
-	return cb_pull_resolve(c->puller, request->image, &platform, 0, canceled, &c->image, err);
+	return cb_pull_resolve(c->puller, request->image, &request->platform, 0, canceled, &c->image, err);
 }
 
 /* 1 when one was removed between its unpacking and our use of it. */
@@ -323,6 +328,8 @@ static int run(struct container *c, const struct request *request, struct cb_run
 	spec.stdin_fd = STDIN_FILENO;
 	spec.stdout_fd = STDOUT_FILENO;
 	spec.stderr_fd = STDERR_FILENO;
+	/* What cannot be executed says so itself. */
+	(void)cb_runtime_emulate(c->runtime, config->platform.arch, NULL);
 	r = cb_runtime_start(c->runtime, &spec, &handle, err);
 	if (r == 0)
 		r = cb_runtime_wait(handle, canceled, GRACE_MS, result, err);
@@ -357,6 +364,7 @@ int cb_cmd_run(int argc, char **argv)
 	struct request request = { .isolation = CB_ISOLATION_AUTO };
 	int status = CB_EXIT_OK, r;
 
+	cb_platform_host(&request.platform);
 	r = parse(&request, argc, argv, &err);
 	if (r > 0)
 		return cb_help_print(cb_command_find("run"), STDOUT_FILENO);

@@ -18,13 +18,14 @@
 #include "layers/import.h"
 #include "layers/ref.h"
 
-enum { OPT_FORMAT = 1, OPT_INPUT, OPT_OUTPUT, OPT_QUIET, OPT_ROOT, OPT_TAG };
+enum { OPT_FORMAT = 1, OPT_INPUT, OPT_OUTPUT, OPT_PLATFORM, OPT_QUIET, OPT_ROOT, OPT_TAG };
 
 const struct cb_opt cb_save_options[] = {
 	{ "format", 0, CB_OPT_VALUE, OPT_FORMAT, "FORMAT",
 		"docker (for docker load; the default), oci (an OCI layout in a tar), or oci-dir (in a directory)",
 		"docker|oci|oci-dir" },
 	{ "output", 'o', CB_OPT_VALUE, OPT_OUTPUT, "FILE", "the file or directory; default: standard output", "file" },
+	{ "platform", 0, CB_OPT_VALUE, OPT_PLATFORM, "OS/ARCH", "of an image of several platforms this one", NULL },
 	{ "root", 0, CB_OPT_VALUE, OPT_ROOT, "DIR", "the store", "dir" },
 	{ 0 },
 };
@@ -42,7 +43,8 @@ enum format { FORMAT_DOCKER, FORMAT_OCI, FORMAT_OCI_DIR };
 struct request {
 	enum format format;
 	const char *file, *root;
-	bool quiet;
+	bool quiet, has_platform;
+	struct cb_platform platform;
 	struct cb_strv operands, tags;
 };
 
@@ -64,6 +66,11 @@ static int set(void *arg, int id, const char *value, struct cb_err **err)
 	case OPT_OUTPUT:
 		request->file = value;
 		return 0;
+	case OPT_PLATFORM:
+		request->has_platform = true;
+		return cb_platform_parse(value, &request->platform, err) < 0
+			       ? cb_err_wrap(err, CB_ERR_USAGE, "--platform")
+			       : 0;
 	case OPT_QUIET:
 		request->quiet = cb_opt_bool(value);
 		return 0;
@@ -121,12 +128,40 @@ static bool named_so(const struct cb_descriptor *desc, const char *text)
 	return cb_str_eq(cb_descriptor_annotation(desc, CB_ANNOTATION_REF_NAME), full);
 }
 
-static int add_image(struct cb_store *store, struct saving *saving, const char *text, struct cb_err **err)
+/* Of an index the image of the platform that was asked for. */
+static int choose(
+	struct cb_store *store, const struct request *request, struct cb_descriptor *desc, struct cb_err **err)
+{
+	CB_CLEANUP(cb_stored_image_free) struct cb_stored_image *image = NULL;
+	int r;
+
+	if (cb_media_kind(desc->media_type) != CB_MEDIA_KIND_INDEX)
+		return 0;
+	if (!request->has_platform && request->format == FORMAT_DOCKER) {
+		cb_err_set(err, CB_ERR_UNSUPPORTED, "a docker archive holds one platform, this image has several");
+		return cb_err_hint(
+			err, CB_ERR_UNSUPPORTED, "choose one with --platform, or --format oci, which holds them all");
+	}
+	if (!request->has_platform)
+		return 0;
+	r = cb_stored_image_load(store, desc, &request->platform, &image, err);
+	if (r < 0)
+		return r;
+	cb_descriptor_done(desc);
+	cb_descriptor_copy(desc, &image->desc);
+	return 0;
+}
+
+static int add_image(struct cb_store *store, const struct request *request, struct saving *saving, const char *text,
+	struct cb_err **err)
 {
 	cleanup_descriptor struct cb_descriptor desc = { 0 };
 	size_t at = 0;
 	int r = cb_stored_find(store, text, &desc, err);
+	bool named = r == 0 && named_so(&desc, text);
 
+	if (r == 0)
+		r = choose(store, request, &desc, err);
 	if (r < 0)
 		return r;
 	while (at < saving->n && !cb_digest_equal(&saving->descs[at].digest, &desc.digest))
@@ -138,7 +173,7 @@ static int add_image(struct cb_store *store, struct saving *saving, const char *
 			saving->v[at - 1].next = &saving->v[at];
 		saving->n++;
 	}
-	if (named_so(&desc, text))
+	if (named)
 		add_name(&saving->names[at], text);
 	return 0;
 }
@@ -192,7 +227,7 @@ static int save(struct request *request, struct cb_err **err)
 	saving.descs = cb_newa0(struct cb_descriptor, request->operands.n);
 	saving.names = cb_newa0(struct cb_strv, request->operands.n);
 	for (size_t i = 0; r == 0 && i < request->operands.n; i++)
-		r = add_image(store, &saving, request->operands.v[i], err);
+		r = add_image(store, request, &saving, request->operands.v[i], err);
 	if (r < 0)
 		return r;
 	saving.v[0].cancel = cb_storecmd_cancel();

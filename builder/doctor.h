@@ -13,11 +13,13 @@ struct cb_doctor_rung {
 	enum cb_isolation isolation; /* CB_ISOLATION_AUTO: what a build takes by itself */
 	enum cb_isolation got;       /* with AUTO: the chosen one */
 	bool works;
-	int errnum;     /* of the call that failed, or 0 */
-	char *overlay;  /* how layers are put together, when it works */
-	char *reason;   /* why it does not work; "" */
-	char *remedy;   /* one line to do about it; "" */
-	char *warnings; /* what a build would say, one a line; "" */
+	int errnum;        /* of the call that failed, or 0 */
+	char *overlay;     /* how layers are put together, when it works */
+	char *reason;      /* why it does not work; "" */
+	char *remedy;      /* one line to do about it; "" */
+	char *warnings;    /* what a build would say, one a line; "" */
+	json_t *platforms; /* of AUTO, when it works: which programs run, objects of "name", "how", "detail", "remedy"
+			    */
 };
 
 void cb_doctor_rung_done(struct cb_doctor_rung *rung);

@@ -1,5 +1,4 @@
 /* Facts about the host, asked for by doing where that is possible. */
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fs.h>
@@ -224,19 +223,6 @@ static void add_program(json_t *list, const char *name, bool needed, const char 
 	add(list, name, have || !needed, remedy, "%s", have ? "installed" : "not installed");
 }
 
-static void add_binfmt(json_t *list)
-{
-	cleanup_buf struct cb_buf names = { 0 };
-	DIR *dir = opendir("/proc/sys/fs/binfmt_misc");
-
-	for (const struct dirent *d = dir ? readdir(dir) : NULL; d; d = readdir(dir))
-		if (cb_str_starts(d->d_name, "qemu-"))
-			cb_buf_addf(&names, "%s%s", names.len ? " " : "", d->d_name + strlen("qemu-"));
-	if (dir)
-		closedir(dir);
-	add(list, "binfmt", true, "", "%s", names.len ? cb_buf_str(&names) : "no foreign architecture");
-}
-
 static void add_seccomp(json_t *list)
 {
 	struct seccomp_notif_sizes sizes;
@@ -265,6 +251,5 @@ json_t *cb_doctor_host(const char *root)
 	add_seccomp(list);
 	add_program(list, "pasta", true, "apt-get install passt (steps then get a network of their own)");
 	add_program(list, "git", true, "apt-get install git (contexts and ADD of repositories)");
-	add_binfmt(list);
 	return list;
 }

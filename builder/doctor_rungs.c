@@ -10,6 +10,7 @@
 #include "base/fd.h"
 #include "base/path.h"
 #include "builder/doctor.h"
+#include "runtime/emulate.h"
 
 #define REPORT_MAX ((size_t)64 << 10)
 
@@ -19,6 +20,7 @@ void cb_doctor_rung_done(struct cb_doctor_rung *rung)
 	free(rung->reason);
 	free(rung->remedy);
 	free(rung->warnings);
+	json_decref(rung->platforms);
 }
 
 /* The store, or the directory that is there where it would be made. */
@@ -53,6 +55,35 @@ static const char *overlay_text(const struct cb_runtime_info *info)
 	return "copies of all layers";
 }
 
+/* Whose programs run in steps, found by running some. */
+static json_t *platforms(struct cb_runtime *runtime)
+{
+	static const char *const names[] = { "amd64", "386", "arm64", "arm", "riscv64", "ppc64le", "s390x", "mips64le",
+		"loong64" };
+	static const char *const gives[] = { [CB_EMULATION_NONE] = "no",
+		[CB_EMULATION_NATIVE] = "natively",
+		[CB_EMULATION_HOST] = "by a binfmt_misc handler of the host",
+		[CB_EMULATION_OWN] = "emulated, registered for each build by itself" };
+	json_t *list = json_array();
+
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		cleanup_free char *program = cb_emulation_program(names[i]);
+		cleanup_free char *name = cb_xasprintf("linux/%s", names[i]), *remedy = NULL;
+		const char *detail;
+		enum cb_emulation how = cb_runtime_emulate(runtime, names[i], &detail);
+
+		remedy = how != CB_EMULATION_NONE
+				 ? cb_xstrdup("")
+				 : cb_xasprintf("apt-get install qemu-user-static binfmt-support, or %s in a directory "
+						"that CBUILD_EMULATORS names",
+					   program ? program : "an emulator");
+		json_array_append_new(
+			list, json_pack("{s:s,s:s,s:s,s:s,s:s}", "name", name, "how", cb_emulation_name(how), "gives",
+				      gives[how], "detail", detail, "remedy", remedy));
+	}
+	return list;
+}
+
 /* In the namespaces of the isolation: a directory where the store is, and the runtime on it. */
 static int open_runtime(enum cb_isolation want, const char *root, json_t *report, struct cb_err **err)
 {
@@ -76,6 +107,8 @@ static int open_runtime(enum cb_isolation want, const char *root, json_t *report
 		json_object_set_new(report, "got", json_integer(info->isolation));
 		json_object_set_new(report, "overlay", json_string(overlay_text(info)));
 		json_object_set_new(report, "warnings", json_string(warnings));
+		if (want == CB_ISOLATION_AUTO)
+			json_object_set_new(report, "platforms", platforms(runtime));
 	}
 	runtime = cb_runtime_close(runtime);
 	(void)cb_path_remove_tree(at, name, NULL);
@@ -147,6 +180,7 @@ static int read_report(int fd, enum cb_isolation isolation, struct cb_doctor_run
 	ret->reason = text_of(report, "reason");
 	ret->remedy = text_of(report, "remedy");
 	ret->warnings = text_of(report, "warnings");
+	ret->platforms = json_incref(json_object_get(report, "platforms"));
 	if (!ret->works && !*ret->remedy) {
 		free(ret->remedy);
 		ret->remedy = cb_xstrdup(remedy_for(isolation, ret->reason));

@@ -163,9 +163,9 @@ static int known(struct cb_build *build, const struct cb_chain *chain, struct cb
 	return r < 0 ? r : r == 0 && cb_digest_is_set(&info.diff_id);
 }
 
-static int look_at_files(struct cb_build *build, struct cb_err **err)
+static int look_at_files(struct cb_build *build, size_t at, struct cb_err **err)
 {
-	const struct cb_chain *chain = cb_build_chain(build);
+	const struct cb_chain *chain = cb_build_chain(build, at);
 	cleanup_free const struct cb_chain **list = cb_chain_list(chain);
 	int r = 0;
 
@@ -249,7 +249,8 @@ static int look_at_json(struct cb_build *build, const json_t *value, const struc
 	return 0;
 }
 
-int cb_leakscan_result(struct cb_build *build, unsigned int needs, const struct cb_result *result, struct cb_err **err)
+int cb_leakscan_result(
+	struct cb_build *build, size_t at, unsigned int needs, const struct cb_result *result, struct cb_err **err)
 {
 	cleanup_json json_t *config = NULL;
 	int r = 0;
@@ -257,7 +258,7 @@ int cb_leakscan_result(struct cb_build *build, unsigned int needs, const struct 
 	if (cb_needles_empty(build->kept_needles))
 		return 0;
 	if (needs & CB_OUTPUT_FILES && !(needs & CB_OUTPUT_LAYERS))
-		r = look_at_files(build, err);
+		r = look_at_files(build, at, err);
 	if (r == 0 && result->config_json)
 		r = cb_json_parse(result->config_json, result->config_len, &config, err);
 	if (r == 0 && config)

@@ -32,6 +32,7 @@ int cb_leakscan_report(struct cb_build *build, const struct cb_chain *chain, uns
 	struct cb_err **err);
 
 /** Looks at what no commit did: the configuration, and with CB_OUTPUT_FILES alone at new files. */
-int cb_leakscan_result(struct cb_build *build, unsigned int needs, const struct cb_result *result, struct cb_err **err);
+int cb_leakscan_result(
+	struct cb_build *build, size_t at, unsigned int needs, const struct cb_result *result, struct cb_err **err);
 
 #endif

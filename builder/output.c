@@ -314,19 +314,28 @@ const char *cb_output_title(const struct cb_output_request *request)
 	return type_of(request)->title;
 }
 
-int cb_output_write(const struct cb_output_request *request, const struct cb_result *result, struct cb_cancel *cancel,
+int cb_output_check_platforms(const struct cb_output_request *request, size_t n_platforms, struct cb_err **err)
+{
+	if (n_platforms < 2 || request->type != CB_OUTPUT_DOCKER)
+		return 0;
+	cb_err_set(
+		err, CB_ERR_USAGE, "output type docker holds an image of one platform, and there are %zu", n_platforms);
+	return cb_err_hint(err, CB_ERR_USAGE, "type=oci holds them all; or name one --platform");
+}
+
+int cb_output_write(const struct cb_output_request *request, const struct cb_results *results, struct cb_cancel *cancel,
 	const struct cb_output_progress *progress, json_t **ret_meta, struct cb_err **err)
 {
 	switch (request->type) {
 	case CB_OUTPUT_STORE:
 	case CB_OUTPUT_REGISTRY:
-		return cb_output_image(request, result, cancel, progress, ret_meta, err);
+		return cb_output_image(request, results, cancel, progress, ret_meta, err);
 	case CB_OUTPUT_OCI:
 	case CB_OUTPUT_DOCKER:
-		return cb_output_archive(request, result, cancel, progress, ret_meta, err);
+		return cb_output_archive(request, results, cancel, progress, ret_meta, err);
 	case CB_OUTPUT_LOCAL:
 	case CB_OUTPUT_TAR:
-		return cb_output_files(request, result, cancel, progress, ret_meta, err);
+		return cb_output_files(request, results, cancel, progress, ret_meta, err);
 	case CB_OUTPUT_CACHEONLY:
 		*ret_meta = json_object();
 		return 0;

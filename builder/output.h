@@ -67,6 +67,8 @@ int cb_output_may_push(const struct cb_output_request *request, struct cb_regist
 	struct cb_err **err);
 /** enum cb_output_need values. */
 unsigned int cb_output_needs(const struct cb_output_request *request);
+/** Whether @request can hold images of several platforms: CB_ERR_USAGE with a hint when not. */
+int cb_output_check_platforms(const struct cb_output_request *request, size_t n_platforms, struct cb_err **err);
 /** The progress line of the request, e.g. "exporting to oci image format". Static. */
 const char *cb_output_title(const struct cb_output_request *request);
 
@@ -78,14 +80,20 @@ struct cb_output_progress {
 };
 
 /**
- * Writes @result as asked. *ret_meta gets a new object of facts for --metadata-file ("containerimage.digest",
- * "containerimage.config.digest", "containerimage.descriptor", "image.name"), merged over all outputs by the caller.
+ * Writes @results as asked: several platforms as an index, their files into directories of their own. *ret_meta gets a
+ * new object of facts for --metadata-file ("containerimage.digest", "containerimage.config.digest",
+ * "containerimage.descriptor", "image.name"), merged over all outputs by the caller.
  */
-int cb_output_write(const struct cb_output_request *request, const struct cb_result *result, struct cb_cancel *cancel,
+int cb_output_write(const struct cb_output_request *request, const struct cb_results *results, struct cb_cancel *cancel,
 	const struct cb_output_progress *progress, json_t **ret_meta, struct cb_err **err);
 
-/** Writes the image ID ("sha256:…", no newline) to @path. */
-int cb_output_iidfile(const char *path, const struct cb_result *result, struct cb_err **err);
+/**
+ * What stands for the result where an image ID is asked for, from the facts of all outputs: the ID, or of an index its
+ * digest. Borrowed.
+ */
+const char *cb_output_id(const json_t *meta);
+/** Writes that ("sha256:…", no newline) to @path. */
+int cb_output_iidfile(const char *path, const json_t *meta, struct cb_err **err);
 /** Writes @meta, indented, to @path. */
 int cb_output_metadata_file(const char *path, json_t *meta, struct cb_err **err);
 

@@ -43,26 +43,27 @@ static int write_file(const struct cb_output_request *request, struct cb_store *
 	return cb_output_file_close(&file, r, err);
 }
 
-int cb_output_archive(const struct cb_output_request *request, const struct cb_result *result, struct cb_cancel *cancel,
-	const struct cb_output_progress *progress, json_t **ret_meta, struct cb_err **err)
+int cb_output_archive(const struct cb_output_request *request, const struct cb_results *results,
+	struct cb_cancel *cancel, const struct cb_output_progress *progress, json_t **ret_meta, struct cb_err **err)
 {
 	cleanup_descriptor struct cb_descriptor desc = { 0 };
 	cleanup_json json_t *meta = NULL;
+	struct cb_store *store = results->v[0]->store;
 	struct cb_export what = { .desc = &desc, .names = &request->names, .cancel = cancel };
 	int r;
 
-	r = cb_output_store_image(request, result, &desc, &meta, err);
+	r = cb_output_store_image(request, results, &desc, &meta, err);
 	if (r < 0)
 		return r;
-	what.created = result->config->created;
+	what.created = results->v[0]->config->created;
 	if (progress) {
 		what.progress = report;
 		what.progress_ctx = (void *)progress;
 	}
 	if (request->tar)
-		r = write_file(request, result->store, &what, err);
+		r = write_file(request, store, &what, err);
 	else
-		r = write_dir(result->store, &what, request->dest, err);
+		r = write_dir(store, &what, request->dest, err);
 	if (r < 0)
 		return r;
 	*ret_meta = CB_TAKE_PTR(meta);

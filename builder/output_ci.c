@@ -34,8 +34,8 @@ static int write_env(const char *path, const json_t *meta, struct cb_err **err)
 	cleanup_free char *name = first_name(meta);
 	const char *digest = fact(meta, "containerimage.digest");
 
-	cb_buf_addf(&text, "IMAGE_ID=%s\nIMAGE_DIGEST=%s\nIMAGE_NAME=%s\nIMAGE_NAMES=%s\n",
-		fact(meta, "containerimage.config.digest"), digest, name, fact(meta, "image.name"));
+	cb_buf_addf(&text, "IMAGE_ID=%s\nIMAGE_DIGEST=%s\nIMAGE_NAME=%s\nIMAGE_NAMES=%s\n", cb_output_id(meta), digest,
+		name, fact(meta, "image.name"));
 	if (*name && *digest)
 		cb_buf_addf(&text, "IMAGE_REF=%s@%s\n", name, digest);
 	return cb_atomic_write(AT_FDCWD, path, text.data, text.len, 0644, err);
@@ -53,8 +53,7 @@ static int write_github(const json_t *meta, struct cb_err **err)
 	fd = open(path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC, 0644);
 	/* JSON of one line cannot hold the line that ends it. */
 	cb_buf_addf(&text, "imageid=%s\ndigest=%s\nimage=%s\nmetadata<<cbuild-metadata\n%s\ncbuild-metadata\n",
-		fact(meta, "containerimage.config.digest"), fact(meta, "containerimage.digest"),
-		fact(meta, "image.name"), all);
+		cb_output_id(meta), fact(meta, "containerimage.digest"), fact(meta, "image.name"), all);
 	if (fd < 0 || cb_fd_write_all(fd, text.data, text.len) < 0)
 		return cb_err_errno(err, errno, "write GITHUB_OUTPUT %s", path);
 	return 0;

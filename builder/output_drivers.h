@@ -7,22 +7,24 @@
 #include "builder/output.h"
 
 /** Manifest and config into the store, and the names into its index, or to registries, or both. */
-int cb_output_image(const struct cb_output_request *request, const struct cb_result *result, struct cb_cancel *cancel,
+int cb_output_image(const struct cb_output_request *request, const struct cb_results *results, struct cb_cancel *cancel,
 	const struct cb_output_progress *progress, json_t **ret_meta, struct cb_err **err);
-/** Pushes the image @desc of the store, which was made of @result, to the registries of the request's names. */
-int cb_output_push(const struct cb_output_request *request, const struct cb_result *result,
+/** Pushes the image @desc of the store, which was made of @results, to the registries of the request's names. */
+int cb_output_push(const struct cb_output_request *request, const struct cb_results *results,
 	const struct cb_descriptor *desc, struct cb_cancel *cancel, const struct cb_output_progress *progress,
 	struct cb_err **err);
 /** OCI layout (tar or directory) or `docker load` archive. */
-int cb_output_archive(const struct cb_output_request *request, const struct cb_result *result, struct cb_cancel *cancel,
-	const struct cb_output_progress *progress, json_t **ret_meta, struct cb_err **err);
+int cb_output_archive(const struct cb_output_request *request, const struct cb_results *results,
+	struct cb_cancel *cancel, const struct cb_output_progress *progress, json_t **ret_meta, struct cb_err **err);
 /** The merged file system as a directory or a plain tar. */
-int cb_output_files(const struct cb_output_request *request, const struct cb_result *result, struct cb_cancel *cancel,
+int cb_output_files(const struct cb_output_request *request, const struct cb_results *results, struct cb_cancel *cancel,
 	const struct cb_output_progress *progress, json_t **ret_meta, struct cb_err **err);
 
-/** Stores manifest and config of @result; *ret (to end with cb_descriptor_done) is the manifest, *ret_meta its facts.
+/**
+ * Stores manifests and configs of @results, and the index of several; *ret (to end with cb_descriptor_done) is what a
+ * name stands for, *ret_meta its facts.
  */
-int cb_output_store_image(const struct cb_output_request *request, const struct cb_result *result,
+int cb_output_store_image(const struct cb_output_request *request, const struct cb_results *results,
 	struct cb_descriptor *ret, json_t **ret_meta, struct cb_err **err);
 
 /** A destination file being written: a temporary beside it, the file itself when it is no regular file, or stdout. */

@@ -45,10 +45,20 @@ int cb_output_file_close(struct cb_output_file *file, int r, struct cb_err **err
 	return r;
 }
 
-int cb_output_iidfile(const char *path, const struct cb_result *result, struct cb_err **err)
+const char *cb_output_id(const json_t *meta)
 {
-	return cb_atomic_write(
-		AT_FDCWD, path, result->config_digest.text, strlen(result->config_digest.text), 0644, err);
+	const char *id = json_string_value(json_object_get(meta, "containerimage.config.digest"));
+
+	if (!id)
+		id = json_string_value(json_object_get(meta, "containerimage.digest"));
+	return id ? id : "";
+}
+
+int cb_output_iidfile(const char *path, const json_t *meta, struct cb_err **err)
+{
+	const char *id = cb_output_id(meta);
+
+	return cb_atomic_write(AT_FDCWD, path, id, strlen(id), 0644, err);
 }
 
 int cb_output_metadata_file(const char *path, json_t *meta, struct cb_err **err)

@@ -68,8 +68,7 @@ int cb_output_may_push(const struct cb_output_request *request, struct cb_regist
 }
 
 /* Repositories of @target's registry that have layers of the image: those of bases, and those pushed to before. */
-static void find_mounts(
-	const struct cb_result *result, const struct targets *list, const struct target *target, struct cb_strv *ret)
+static void find_base_mounts(const struct cb_result *result, const struct target *target, struct cb_strv *ret)
 {
 	for (size_t i = 0; i < result->n_layers; i++) {
 		const struct cb_ref *ref = result->layers[i].base ? result->layers[i].image->ref : NULL;
@@ -77,24 +76,29 @@ static void find_mounts(
 		if (ref && cb_str_eq(ref->registry, target->ref->registry) && !cb_strv_has(ret, ref->repository))
 			cb_strv_add(ret, ref->repository);
 	}
+}
+
+static void find_mounts(
+	const struct cb_results *results, const struct targets *list, const struct target *target, struct cb_strv *ret)
+{
+	for (size_t i = 0; i < results->n; i++)
+		find_base_mounts(results->v[i], target, ret);
 	for (const struct target *before = list->v; before < target; before++)
 		if (cb_str_eq(before->ref->registry, target->ref->registry))
 			cb_strv_add(ret, before->ref->repository);
 }
 
 struct pushing {
-	const struct cb_result *result;
+	const struct cb_results *results;
 	const struct cb_output_progress *progress;
 	pthread_mutex_t lock; /* of the counts */
 	unsigned int sent, there, mounted;
 };
 
-/* A base layer that was never needed here: 0 once it is in the store. */
-static int fetch(void *userdata, const struct cb_descriptor *blob, struct cb_cancel *cancel, struct cb_err **err)
+/* 1 when @blob is no base layer of @result. */
+static int fetch_base(
+	const struct cb_result *result, const struct cb_descriptor *blob, struct cb_cancel *cancel, struct cb_err **err)
 {
-	const struct pushing *pushing = userdata;
-	const struct cb_result *result = pushing->result;
-
 	for (size_t i = 0; i < result->n_layers; i++) {
 		const struct cb_result_layer *layer = &result->layers[i];
 		int r;
@@ -104,7 +108,18 @@ static int fetch(void *userdata, const struct cb_descriptor *blob, struct cb_can
 		r = cb_pull_blob(result->puller, layer->image, layer->image_at, NULL, NULL, cancel, err);
 		return r < 0 ? r : 0;
 	}
-	return cb_err_set(err, CB_ERR_NOT_FOUND, "blob %s is not in the store", blob->digest.text);
+	return 1;
+}
+
+/* A base layer that was never needed here: 0 once it is in the store. */
+static int fetch(void *userdata, const struct cb_descriptor *blob, struct cb_cancel *cancel, struct cb_err **err)
+{
+	const struct cb_results *results = ((const struct pushing *)userdata)->results;
+	int r = 1;
+
+	for (size_t i = 0; r > 0 && i < results->n; i++)
+		r = fetch_base(results->v[i], blob, cancel, err);
+	return r > 0 ? cb_err_set(err, CB_ERR_NOT_FOUND, "blob %s is not in the store", blob->digest.text) : r;
 }
 
 static void report(void *userdata, const struct cb_descriptor *blob, enum cb_push_state state, uint64_t sent)
@@ -137,7 +152,7 @@ static int push_to(
 	return 0;
 }
 
-int cb_output_push(const struct cb_output_request *request, const struct cb_result *result,
+int cb_output_push(const struct cb_output_request *request, const struct cb_results *results,
 	const struct cb_descriptor *desc, struct cb_cancel *cancel, const struct cb_output_progress *progress,
 	struct cb_err **err)
 {
@@ -146,9 +161,9 @@ int cb_output_push(const struct cb_output_request *request, const struct cb_resu
 
 	for (size_t i = 0; r == 0 && i < list.n; i++) {
 		cleanup_strv struct cb_strv mounts = { 0 };
-		struct pushing pushing = { .result = result, .progress = progress };
-		struct cb_push what = { .registry = result->registry,
-			.store = result->store,
+		struct pushing pushing = { .results = results, .progress = progress };
+		struct cb_push what = { .registry = results->v[0]->registry,
+			.store = results->v[0]->store,
 			.desc = desc,
 			.ref = list.v[i].ref,
 			.tags = &list.v[i].tags,
@@ -158,7 +173,7 @@ int cb_output_push(const struct cb_output_request *request, const struct cb_resu
 			.userdata = &pushing,
 			.cancel = cancel };
 
-		find_mounts(result, &list, &list.v[i], &mounts);
+		find_mounts(results, &list, &list.v[i], &mounts);
 		pthread_mutex_init(&pushing.lock, NULL);
 		r = push_to(&what, &pushing, &list.v[i], err);
 		pthread_mutex_destroy(&pushing.lock);

@@ -23,7 +23,9 @@
 struct cb_plan_options {
 	const struct cb_buildfile *file;
 	const struct cb_settings *settings;
-	struct cb_platform target, build; /* platforms */
+	const struct cb_platform *targets; /* no two equal; at least one */
+	size_t n_targets;
+	struct cb_platform build; /* platform of this machine */
 	struct cb_contexts *contexts;
 	/** Fetches the configs of @n base images that have none yet. NULL: plan without them, as cbuild graph does. */
 	int (*resolve)(void *ctx, struct cb_base **bases, size_t n, struct cb_err **err);
@@ -32,16 +34,28 @@ struct cb_plan_options {
 	void *ctx;
 };
 
+/** What is built for one platform. */
+struct cb_plan_target {
+	struct cb_platform platform;
+	struct cb_vertex *fs;        /* whose chain is the file system; NULL: empty */
+	struct cb_imagestate *image; /* owned */
+	struct cb_planner *planner;  /* what made it */
+};
+
+/** Of all platforms: they share one graph, so a step that is the same for two of them is one vertex. */
 struct cb_plan {
 	struct cb_graph graph;
 	struct cb_chain_set *chains;
-	struct cb_vertex *target;    /* whose chain is the target's file system; NULL: empty */
-	struct cb_imagestate *image; /* of the target; owned */
-	const char *target_name;     /* of the stage, or NULL */
-	struct cb_epoch epoch;       /* SOURCE_DATE_EPOCH */
-	struct cb_base **bases;      /* that the plan reaches */
+	struct cb_plan_target *targets; /* in the order of the options */
+	size_t n_targets;
+	const char *target_name; /* of the stage, or NULL */
+	struct cb_epoch epoch;   /* SOURCE_DATE_EPOCH */
+	struct cb_base **bases;  /* that the plan reaches */
 	size_t n_bases;
-	struct cb_planner *planner; /* what made it */
+	/* of the planners: */
+	struct cb_map *known;    /* "name platform" -> struct cb_base */
+	struct cb_vertex **root; /* by vertex id: the image below its chain, or NULL */
+	size_t n_root, cap_root;
 };
 
 int cb_plan_new(const struct cb_plan_options *options, struct cb_plan **ret, struct cb_err **err);
@@ -49,8 +63,11 @@ int cb_plan_new(const struct cb_plan_options *options, struct cb_plan **ret, str
 struct cb_plan *cb_plan_free(struct cb_plan *plan);
 CB_DEFINE_CLEANUP(struct cb_plan *, cb_plan_free)
 
-/** The image that FROM of stage @index names; NULL when it names none or the target does not need it. */
-const struct cb_base *cb_plan_base(const struct cb_plan *plan, unsigned int index);
+/**
+ * The image that FROM of stage @index names for the platform of target @at; NULL when it names none or the target does
+ * not need it.
+ */
+const struct cb_base *cb_plan_base(const struct cb_plan *plan, size_t at, unsigned int index);
 
 enum cb_plan_format { CB_PLAN_TEXT, CB_PLAN_DOT, CB_PLAN_JSON };
 /** Appends the graph, reachable vertices only, for people or programs. */

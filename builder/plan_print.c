@@ -48,8 +48,9 @@ static bool *reachable(const struct cb_plan *plan)
 {
 	bool *seen = cb_xcalloc(plan->graph.n + 1, sizeof(*seen));
 
-	if (plan->target)
-		seen[plan->target->id] = true;
+	for (size_t i = 0; i < plan->n_targets; i++)
+		if (plan->targets[i].fs)
+			seen[plan->targets[i].fs->id] = true;
 	/* Inputs have smaller ids. */
 	for (size_t i = plan->graph.n; i-- > 0;)
 		for (size_t k = 0; seen[i] && k < plan->graph.v[i]->n_inputs; k++)
@@ -135,6 +136,24 @@ static json_t *to_json(const struct cb_buildfile *file, const struct cb_vertex *
 	return obj;
 }
 
+static json_t *target_json(const struct cb_plan_target *target)
+{
+	return target->fs ? json_integer(target->fs->id) : json_null();
+}
+
+static json_t *targets_json(const struct cb_plan *plan)
+{
+	json_t *targets = json_object();
+
+	for (size_t i = 0; i < plan->n_targets; i++) {
+		char platform[CB_PLATFORM_TEXT_MAX];
+
+		cb_platform_format(&plan->targets[i].platform, platform);
+		json_object_set_new(targets, platform, target_json(&plan->targets[i]));
+	}
+	return targets;
+}
+
 static void print_json(const struct cb_plan *plan, const bool *seen, struct cb_buf *out)
 {
 	cleanup_json json_t *doc = json_object();
@@ -143,9 +162,12 @@ static void print_json(const struct cb_plan *plan, const bool *seen, struct cb_b
 
 	for (size_t i = 0; i < plan->graph.n; i++)
 		if (seen[i])
-			json_array_append_new(vertices, to_json(plan->planner->opts.file, plan->graph.v[i]));
+			json_array_append_new(vertices, to_json(plan->targets[0].planner->opts.file, plan->graph.v[i]));
 	json_object_set_new(doc, "vertices", vertices);
-	json_object_set_new(doc, "target", plan->target ? json_integer(plan->target->id) : json_null());
+	if (plan->n_targets == 1)
+		json_object_set_new(doc, "target", target_json(&plan->targets[0]));
+	else
+		json_object_set_new(doc, "targets", targets_json(plan));
 	text = json_dumps(doc, JSON_INDENT(2));
 	cb_buf_adds(out, text ? text : "{}");
 	cb_buf_addc(out, '\n');

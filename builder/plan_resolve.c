@@ -32,14 +32,14 @@ static int base_of(struct cb_planner *p, const char *name, bool layout, const st
 	}
 	cb_platform_format(platform, platform_text);
 	key = cb_xasprintf("%s %s", full, platform_text);
-	base = cb_map_get(p->bases, key);
+	base = cb_map_get(p->plan->known, key);
 	if (!base) {
 		base = cb_arena_alloc(p->plan->graph.arena, sizeof(*base));
 		base->name = plan_str(p, full);
 		base->platform = *platform;
 		base->line = line;
 		base->col = col;
-		cb_map_set(p->bases, key, base);
+		cb_map_set(p->plan->known, key, base);
 	}
 	*ret = base;
 	return 0;
@@ -63,13 +63,13 @@ static int from_named(struct cb_planner *p, const struct cb_named_context *named
 int plan_find_from(struct cb_planner *p, struct stage_plan *at, const char *name, bool numbers, unsigned int line,
 	unsigned int col, struct from *ret, struct cb_err **err)
 {
-	const struct cb_named_context *named = cb_contexts_find(p->opts.contexts, name, &p->opts.target);
+	const struct cb_named_context *named = cb_contexts_find(p->opts.contexts, name, &p->platform);
 	const struct cb_stage *stage = NULL;
 	uint32_t index;
 
 	*ret = (struct from){ .kind = FROM_SCRATCH };
 	if (named)
-		return from_named(p, named, &p->opts.target, line, col, ret, err);
+		return from_named(p, named, &p->platform, line, col, ret, err);
 	if (numbers && cb_num_u32(name, &index)) {
 		if (index >= p->n_stages)
 			return cb_err_at(err, CB_ERR_INPUT, line, col,
@@ -88,7 +88,7 @@ int plan_find_from(struct cb_planner *p, struct stage_plan *at, const char *name
 	if (cb_str_eq(name, "scratch"))
 		return 0;
 	ret->kind = FROM_BASE;
-	return base_of(p, name, false, &p->opts.target, line, col, &ret->base, err);
+	return base_of(p, name, false, &p->platform, line, col, &ret->base, err);
 }
 
 /* ---- bases of stages ------------------------------------------------------------------------------------------ */
@@ -105,7 +105,7 @@ static int stage_platform(struct cb_planner *p, struct stage_plan *sp, struct cb
 	cleanup_free char *value = NULL;
 	int r;
 
-	sp->platform = p->opts.target;
+	sp->platform = p->platform;
 	if (!text.s)
 		return 0;
 	r = cb_globals_expand(&p->globals, text, &value, err);
@@ -196,14 +196,25 @@ static void reach_stage(struct reach *reach, struct stage_plan *sp)
 	reach->todo[reach->n++] = sp;
 }
 
+static bool listed(struct cb_base *const *list, size_t n, const struct cb_base *base)
+{
+	for (size_t i = 0; i < n; i++)
+		if (list[i] == base)
+			return true;
+	return false;
+}
+
 /* A base image is needed: its config will be fetched. */
 static void reach_base(struct cb_planner *p, struct cb_base *base)
 {
 	struct cb_plan *plan = p->plan;
 
-	for (size_t i = 0; i < plan->n_bases; i++)
-		if (plan->bases[i] == base)
-			return;
+	if (listed(p->bases, p->n_bases, base))
+		return;
+	CB_GROW(p->bases, p->cap_bases, p->n_bases + 1);
+	p->bases[p->n_bases++] = base;
+	if (listed(plan->bases, plan->n_bases, base))
+		return;
 	plan->bases = cb_xreallocarray(plan->bases, plan->n_bases + 1, sizeof(*plan->bases));
 	plan->bases[plan->n_bases++] = base;
 }
@@ -309,9 +320,9 @@ static int find_triggers(struct reach *reach, struct stage_plan *sp, struct cb_e
 	return r;
 }
 
-static int resolve_bases(struct cb_planner *p, struct cb_err **err)
+static int resolve_bases(struct cb_plan *plan, struct cb_err **err)
 {
-	struct cb_plan *plan = p->plan;
+	const struct cb_plan_options *opts = &plan->targets[0].planner->opts;
 	cleanup_free struct cb_base **missing = cb_xcalloc(plan->n_bases + 1, sizeof(*missing));
 	size_t n = 0;
 	int r;
@@ -319,9 +330,9 @@ static int resolve_bases(struct cb_planner *p, struct cb_err **err)
 	for (size_t i = 0; i < plan->n_bases; i++)
 		if (!plan->bases[i]->image)
 			missing[n++] = plan->bases[i];
-	if (!n || !p->opts.resolve)
+	if (!n || !opts->resolve)
 		return 0;
-	r = p->opts.resolve(p->opts.ctx, missing, n, err);
+	r = opts->resolve(opts->ctx, missing, n, err);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; i < n; i++) {
@@ -334,11 +345,11 @@ static int resolve_bases(struct cb_planner *p, struct cb_err **err)
 	return 0;
 }
 
-int plan_resolve(struct cb_planner *p, struct cb_err **err)
+/* Names of one platform: what every FROM means. */
+static int begin(struct reach *reach, struct cb_err **err)
 {
 	CB_CLEANUP(cb_map_free) struct cb_map *by_name = cb_map_new(NULL);
-	struct reach reach = { .p = p };
-	bool again = true;
+	struct cb_planner *p = reach->p;
 	int r = 0;
 
 	for (size_t i = 0; i < p->n_stages && r == 0; i++) {
@@ -352,22 +363,49 @@ int plan_resolve(struct cb_planner *p, struct cb_err **err)
 	}
 	if (r == 0)
 		r = find_target(p, err);
-	if (r < 0)
-		return r;
+	if (r == 0)
+		reach_stage(reach, p->target);
+	return r;
+}
 
-	reach_stage(&reach, p->target);
+/* 1 when triggers were looked at, which may have brought in more stages and bases. */
+static int next_triggers(struct reach *reach, struct cb_err **err)
+{
+	struct cb_planner *p = reach->p;
+	int r = 0, found = 0;
+
+	for (size_t i = 0; i < p->n_stages && r == 0; i++) {
+		if (!p->stages[i].reachable || p->stages[i].triggers.known)
+			continue;
+		found = 1;
+		r = find_triggers(reach, &p->stages[i], err);
+	}
+	return r < 0 ? r : found;
+}
+
+int plan_resolve(struct cb_plan *plan, struct cb_err **err)
+{
+	cleanup_free struct reach *list = cb_xcalloc(plan->n_targets, sizeof(*list));
+	bool again = true;
+	int r = 0;
+
+	for (size_t i = 0; i < plan->n_targets && r == 0; i++) {
+		list[i].p = plan->targets[i].planner;
+		r = begin(&list[i], err);
+	}
 	while (again && r == 0) {
 		again = false;
-		r = scan_stages(&reach, err);
+		for (size_t i = 0; i < plan->n_targets && r == 0; i++)
+			r = scan_stages(&list[i], err);
 		if (r == 0)
-			r = resolve_bases(p, err);
-		for (size_t i = 0; i < p->n_stages && r == 0; i++) {
-			if (!p->stages[i].reachable || p->stages[i].triggers.known)
-				continue;
-			again = true;
-			r = find_triggers(&reach, &p->stages[i], err);
+			r = resolve_bases(plan, err);
+		for (size_t i = 0; i < plan->n_targets && r >= 0; i++) {
+			r = next_triggers(&list[i], err);
+			again |= r > 0;
 		}
+		r = CB_MIN(r, 0);
 	}
-	free(reach.todo);
+	for (size_t i = 0; i < plan->n_targets; i++)
+		free(list[i].todo);
 	return r;
 }

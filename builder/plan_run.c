@@ -223,6 +223,7 @@ int plan_run(struct cb_planner *p, const struct plan_step *step, struct cb_err *
 	cb_str_quote(&shown, joined);
 	op->argv = plan_words(p, &argv);
 	op->shown = plan_str(p, cb_buf_str(&shown));
+	op->arch = plan_str(p, sp->state->config->platform.arch);
 	op->cwd = plan_str(p, cb_imagestate_cwd(sp->state));
 	op->user = plan_str(p, sp->state->config->user ? sp->state->config->user : "");
 	op->network = run->network_at.s ? run->network : p->opts.settings->network;

@@ -30,21 +30,22 @@ struct cb_words plan_words(struct cb_planner *p, const struct cb_strv *sv)
 
 struct cb_vertex *plan_root(const struct cb_planner *p, const struct cb_vertex *vertex)
 {
-	return vertex && vertex->id < p->n_root ? p->root[vertex->id] : NULL;
+	return vertex && vertex->id < p->plan->n_root ? p->plan->root[vertex->id] : NULL;
 }
 
 struct cb_vertex *plan_add(struct cb_planner *p, const struct cb_vertex_spec *spec, struct cb_vertex *root)
 {
 	struct cb_vertex_spec full = *spec;
+	struct cb_plan *plan = p->plan;
 	struct cb_vertex *vertex;
 	bool added;
 
 	cb_cachekey_of_operands(spec->kind, spec->op, &full.operands);
-	vertex = cb_graph_add(&p->plan->graph, &full, &added);
+	vertex = cb_graph_add(&plan->graph, &full, &added);
 	if (added) {
-		CB_GROW(p->root, p->cap_root, vertex->id + 1);
-		p->root[vertex->id] = vertex->kind == CB_VERTEX_IMAGE ? vertex : root;
-		p->n_root = vertex->id + 1;
+		CB_GROW(plan->root, plan->cap_root, vertex->id + 1);
+		plan->root[vertex->id] = vertex->kind == CB_VERTEX_IMAGE ? vertex : root;
+		plan->n_root = vertex->id + 1;
 	}
 	return vertex;
 }
@@ -87,7 +88,7 @@ struct cb_vertex *plan_emit(struct cb_planner *p, const struct plan_step *step, 
 	n = plan_fs_inputs(p, inputs, n, sp->fs, CB_INPUT_PARENT);
 	spec->inputs = inputs;
 	spec->n_inputs = n;
-	spec->stage = sp->label;
+	spec->stage = sp->place;
 	spec->text = written(p, step);
 	spec->index = sp->index;
 	spec->line = step->line;
@@ -203,11 +204,42 @@ static int digits(unsigned int n)
 	return width;
 }
 
+/*
+ * "linux/arm64 " where steps of several platforms stand side by side; "linux/amd64->arm64 " of a step on one platform
+ * that knows which other one it works for, as BuildKit writes it.
+ */
+static void add_platform(const struct cb_planner *p, const struct stage_plan *sp, struct cb_buf *out)
+{
+	static const char *const args[] = { "TARGETPLATFORM", "TARGETOS", "TARGETARCH", "TARGETVARIANT" };
+	const struct cb_platform *own = &sp->platform, *target = &p->platform;
+	char text[CB_PLATFORM_TEXT_MAX];
+	bool knows = false;
+
+	if (!p->named)
+		return;
+	cb_platform_format(own, text);
+	cb_buf_adds(out, text);
+	for (size_t i = 0; i < ARRAY_SIZE(args); i++)
+		knows |= cb_scope_get(&sp->scope, args[i]) != NULL;
+	if (knows && strcmp(own->os, target->os) != 0)
+		cb_buf_addf(out, "->%s/%s", target->os, target->arch);
+	else if (knows && strcmp(own->arch, target->arch) != 0)
+		cb_buf_addf(out, "->%s", target->arch);
+	else
+		knows &= strcmp(own->variant, target->variant) != 0;
+	if (knows && *target->variant)
+		cb_buf_addf(out, "%s%s", strcmp(own->arch, target->arch) != 0 ? "/" : "->", target->variant);
+	cb_buf_addc(out, ' ');
+}
+
 static const char *numbered(struct cb_planner *p, struct stage_plan *sp, const char *text)
 {
+	cleanup_buf struct cb_buf platform = { 0 };
+
+	add_platform(p, sp, &platform);
 	sp->index++;
-	return cb_arena_printf(p->plan->graph.arena, "[%s%s%*u/%u] %s", sp->label, *sp->label ? " " : "",
-		digits(sp->total), sp->index, sp->total, text);
+	return cb_arena_printf(p->plan->graph.arena, "[%s%s%s%*u/%u] %s", cb_buf_str(&platform), sp->label,
+		*sp->label ? " " : "", digits(sp->total), sp->index, sp->total, text);
 }
 
 const char *plan_step_name(struct cb_planner *p, const struct plan_step *step)
@@ -503,7 +535,7 @@ static void start(struct cb_planner *p, struct stage_plan *sp)
 		const struct cb_image *image = sp->base.base->image;
 		const char *name = numbered(p, sp, from_text(p, sp->base.base));
 
-		sp->fs = image_vertex(p, sp->base.base, name, sp->label);
+		sp->fs = image_vertex(p, sp->base.base, name, sp->place);
 		sp->state = image ? cb_imagestate_of_image(image->config) : NULL;
 	} else if (sp->base.kind == FROM_CONTEXT) {
 		struct cb_vertex *select;

@@ -37,22 +37,25 @@ struct stage_plan {
 	struct cb_vertex *fs; /* NULL: empty */
 	bool planned, no_cache;
 	const char *label;         /* "build", "stage-1", or "" in a file of one stage */
+	const char *place;         /* the same with the platform in front, where there are several */
 	unsigned int index, total; /* of steps, for names */
 };
 
+/** Plans for one platform. */
 struct cb_planner {
 	struct cb_plan_options opts;
+	struct cb_platform platform;
+	bool named; /* steps say which platform they are for: there are several */
 	struct cb_plan *plan;
 	struct cb_strv build_args; /* of the settings, with SOURCE_DATE_EPOCH in seconds */
 	struct cb_globals globals;
 	struct stage_plan *stages;
 	size_t n_stages;
 	struct stage_plan *target;
-	struct cb_map *bases;     /* "name platform" -> struct cb_base */
+	struct cb_base **bases; /* that this platform reaches */
+	size_t n_bases, cap_bases;
 	struct cb_mount **mounts; /* all resolved ones, owned */
 	size_t n_mounts;
-	struct cb_vertex **root; /* by vertex id: the image below its chain, or NULL */
-	size_t n_root, cap_root;
 };
 
 /** An instruction being planned. */
@@ -64,7 +67,8 @@ struct plan_step {
 };
 
 /* plan_resolve.c */
-int plan_resolve(struct cb_planner *p, struct cb_err **err);
+/** For all platforms at once: the configs of their bases are fetched side by side. */
+int plan_resolve(struct cb_plan *plan, struct cb_err **err);
 /** What @name of a --from or from= in stage @at means; @numbers: "0" is a stage. */
 int plan_find_from(struct cb_planner *p, struct stage_plan *at, const char *name, bool numbers, unsigned int line,
 	unsigned int col, struct from *ret, struct cb_err **err);

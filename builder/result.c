@@ -32,6 +32,16 @@ struct cb_result *cb_result_free(struct cb_result *result)
 	return NULL;
 }
 
+void cb_results_done(struct cb_results *results)
+{
+	for (size_t i = 0; i < results->n; i++)
+		cb_result_free(results->v[i]);
+	free(results->v);
+	json_decref(results->annotations);
+	json_decref(results->descriptor_annotations);
+	*results = (struct cb_results){ 0 };
+}
+
 static bool commits_idle(void *ctx)
 {
 	return cb_commits_idle(((struct cb_build *)ctx)->commits);
@@ -105,9 +115,11 @@ static int fill_layer(struct cb_build *build, const struct cb_chain *chain, stru
 	return 0;
 }
 
-static int fill_layers(struct cb_build *build, struct cb_result *result, bool base_blobs, struct cb_err **err)
+static int fill_layers(
+	struct cb_build *build, size_t at, struct cb_result *result, bool base_blobs, struct cb_err **err)
 {
-	const struct cb_chain *chain = cb_build_chain(build);
+	const struct cb_chain *chain = cb_build_chain(build, at);
+	struct cb_imagestate *image = build->plan->targets[at].image;
 	cleanup_free const struct cb_chain **list = cb_chain_list(chain);
 	size_t n = cb_chain_depth(chain);
 	cleanup_free struct cb_image_layer_fact *facts = cb_xcalloc(n + 1, sizeof(*facts));
@@ -122,20 +134,21 @@ static int fill_layers(struct cb_build *build, struct cb_result *result, bool ba
 		if (r < 0)
 			return r;
 	}
-	cb_imagestate_finish(build->plan->image, facts, n, result->has_epoch ? &result->epoch : NULL);
+	cb_imagestate_finish(image, facts, n, result->has_epoch ? &result->epoch : NULL);
 	cb_image_config_free(result->config);
-	result->config = cb_image_config_copy(build->plan->image->config);
+	result->config = cb_image_config_copy(image->config);
 	result->config_json = cb_image_config_write(result->config, &result->config_len);
 	cb_digest_of(result->config_json, result->config_len, &result->config_digest);
 	return 0;
 }
 
 /* Layers that remote caches promised and do not give are made here after all. */
-static int fill_layers_or_repair(struct cb_build *build, struct cb_result *result, bool base_blobs, struct cb_err **err)
+static int fill_layers_or_repair(
+	struct cb_build *build, size_t at, struct cb_result *result, bool base_blobs, struct cb_err **err)
 {
 	for (;;) {
 		struct cb_err *why = NULL;
-		int code = fill_layers(build, result, base_blobs, &why), r;
+		int code = fill_layers(build, at, result, base_blobs, &why), r;
 
 		if (code >= 0)
 			return code;
@@ -149,9 +162,9 @@ static int fill_layers_or_repair(struct cb_build *build, struct cb_result *resul
 	}
 }
 
-static int fill_files(struct cb_build *build, struct cb_result *result, struct cb_err **err)
+static int fill_files(struct cb_build *build, size_t at, struct cb_result *result, struct cb_err **err)
 {
-	const struct cb_chain *chain = cb_build_chain(build);
+	const struct cb_chain *chain = cb_build_chain(build, at);
 	cleanup_free const struct cb_chain **list = cb_chain_list(chain);
 
 	for (size_t i = 0; i < cb_chain_depth(chain); i++) {
@@ -165,25 +178,29 @@ static int fill_files(struct cb_build *build, struct cb_result *result, struct c
 	return 0;
 }
 
-int cb_build_result(struct cb_build *build, unsigned int needs, const struct cb_compress_spec *compression,
+int cb_build_result(struct cb_build *build, size_t at, unsigned int needs, const struct cb_compress_spec *compression,
 	struct cb_result **ret, struct cb_err **err)
 {
 	CB_CLEANUP(cb_result_free) struct cb_result *result = cb_new0(struct cb_result);
+	const struct cb_plan_target *target = &build->plan->targets[at];
 	int r = 0;
 
 	result->store = build->store;
 	result->registry = build->registry;
 	result->puller = build->puller;
-	result->platform = build->plan->image->config->platform;
-	result->config = cb_image_config_copy(build->plan->image->config);
+	result->config = cb_image_config_copy(target->image->config);
+	/* As BuildKit: an index tells what was asked for, whatever a base image of another platform says. */
+	result->platform = build->platforms > 1 && !cb_platform_equal(&target->platform, &result->config->platform)
+				   ? target->platform
+				   : result->config->platform;
 	result->has_epoch = build->made.set;
 	result->epoch.tv_sec = build->made.seconds;
 	if (!build->commits)
 		build->commits = cb_commits_new(build, compression);
 	if (needs & CB_OUTPUT_LAYERS)
-		r = fill_layers_or_repair(build, result, needs & CB_OUTPUT_BASE_BLOBS, err);
+		r = fill_layers_or_repair(build, at, result, needs & CB_OUTPUT_BASE_BLOBS, err);
 	if (r == 0 && needs & CB_OUTPUT_FILES)
-		r = fill_files(build, result, err);
+		r = fill_files(build, at, result, err);
 	if (r < 0)
 		return r;
 	*ret = CB_TAKE_PTR(result);

@@ -35,7 +35,7 @@ struct cb_result {
 	struct cb_store *store;         /* borrowed */
 	struct cb_registry *registry;   /* borrowed, for outputs that push */
 	struct cb_puller *puller;       /* borrowed, for base layers that are not here */
-	struct cb_platform platform;    /* of the image */
+	struct cb_platform platform;    /* that was built for; the configuration's when that was inherited */
 	struct cb_image_config *config; /* final: diff IDs, history with times, created; owned */
 	char *config_json;              /* its bytes; the image ID is their digest; NULL without CB_OUTPUT_LAYERS */
 	size_t config_len;
@@ -51,5 +51,15 @@ struct cb_result {
 /** Frees what it owns, not the store. Takes NULL. */
 struct cb_result *cb_result_free(struct cb_result *result);
 CB_DEFINE_CLEANUP(struct cb_result *, cb_result_free)
+
+/** What a build gave for all its platforms, in their order. More than one become an index. */
+struct cb_results {
+	struct cb_result **v; /* never none */
+	size_t n;
+	json_t *annotations, *descriptor_annotations; /* of the index; or NULL */
+};
+/** Frees what it holds. */
+void cb_results_done(struct cb_results *results);
+#define cleanup_results __attribute__((cleanup(cb_results_done)))
 
 #endif

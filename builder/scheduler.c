@@ -412,7 +412,7 @@ static bool forget_lost(const struct cb_scheduler *s)
 	return any;
 }
 
-static void recover(struct run *run, struct cb_vertex *target)
+static void recover(struct run *run, struct cb_vertex *const *targets, size_t n)
 {
 	struct cb_graph *graph = run->s->graph;
 	struct cb_err *err = NULL;
@@ -424,7 +424,8 @@ static void recover(struct run *run, struct cb_vertex *target)
 		fail(run, r, err);
 		return;
 	}
-	target->sched.wanted = true;
+	for (size_t i = 0; i < n; i++)
+		targets[i]->sched.wanted = true;
 	for (size_t i = graph->n; i-- > 0;)
 		if (graph->v[i]->sched.wanted && !graph->v[i]->sched.finished)
 			push(run, graph->v[i]);
@@ -440,7 +441,8 @@ static void want_contents(struct run *run, struct cb_vertex *target)
 	size_t n = 0, cap = 0;
 
 	CB_GROW(stack, cap, n + 1);
-	stack[n++] = target;
+	if (!target->sched.reached)
+		stack[n++] = target;
 	target->sched.reached = true;
 	while (n) {
 		struct cb_vertex *v = stack[--n];
@@ -462,25 +464,34 @@ static void want_contents(struct run *run, struct cb_vertex *target)
 	free(stack);
 }
 
-int cb_scheduler_run(const struct cb_scheduler *s, struct cb_vertex *target, struct cb_err **err)
+static bool all_finished(struct cb_vertex *const *targets, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!targets[i]->sched.finished)
+			return false;
+	return true;
+}
+
+int cb_scheduler_run_all(const struct cb_scheduler *s, struct cb_vertex *const *targets, size_t n, struct cb_err **err)
 {
 	struct run run = { .s = s };
 	uint64_t next_tick = cb_time_mono() + TICK_NS;
 
-	if (!target)
-		return 0;
 	if (!s->graph->linked)
 		link_users(&run);
 	s->graph->linked = true;
-	target->sched.wanted = true;
-	push(&run, target);
-	want_contents(&run, target);
+	/* The list of what to do is a stack: the first target comes out first. */
+	for (size_t i = n; i-- > 0;) {
+		targets[i]->sched.wanted = true;
+		push(&run, targets[i]);
+		want_contents(&run, targets[i]);
+	}
 	for (;;) {
 		if (run.draining && !run.running && run.code == 0)
-			recover(&run, target);
+			recover(&run, targets, n);
 		while (run.n_todo && !run.draining)
 			visit(&run, run.todo[--run.n_todo]);
-		if (!run.running && (target->sched.finished || run.code < 0))
+		if (!run.running && (run.code < 0 || all_finished(targets, n)))
 			break;
 		/* Everything that could start has started: were nothing running, nothing would ever happen. */
 		assert(run.running || run.waiting);
@@ -498,9 +509,14 @@ int cb_scheduler_run(const struct cb_scheduler *s, struct cb_vertex *target, str
 	return run.code;
 }
 
-int cb_scheduler_repair(const struct cb_scheduler *s, struct cb_vertex *target, struct cb_err **err)
+int cb_scheduler_run(const struct cb_scheduler *s, struct cb_vertex *target, struct cb_err **err)
+{
+	return target ? cb_scheduler_run_all(s, &target, 1, err) : 0;
+}
+
+int cb_scheduler_repair(const struct cb_scheduler *s, struct cb_vertex *const *targets, size_t n, struct cb_err **err)
 {
 	if (!forget_lost(s))
 		return cb_err_set(err, CB_ERR_INTERNAL, "a result is to be made again, but nothing is lost");
-	return cb_scheduler_run(s, target, err);
+	return cb_scheduler_run_all(s, targets, n, err);
 }

@@ -82,8 +82,12 @@ struct cb_scheduler {
 
 /** Finishes @target (NULL: nothing to do). CB_ERR_CANCELED when @cancel was raised from outside. */
 int cb_scheduler_run(const struct cb_scheduler *scheduler, struct cb_vertex *target, struct cb_err **err);
-/** After a run whose results turn out to be lost: makes what @target needs of them again. */
-int cb_scheduler_repair(const struct cb_scheduler *scheduler, struct cb_vertex *target, struct cb_err **err);
+/** The same for @n targets side by side, none of which is NULL. */
+int cb_scheduler_run_all(
+	const struct cb_scheduler *scheduler, struct cb_vertex *const *targets, size_t n, struct cb_err **err);
+/** After a run whose results turn out to be lost: makes what @targets need of them again. */
+int cb_scheduler_repair(
+	const struct cb_scheduler *scheduler, struct cb_vertex *const *targets, size_t n, struct cb_err **err);
 
 /**
  * Runs fn(args[i]) for all @n in the pool of @lane and waits for them while serving messages, signals and ticks: for

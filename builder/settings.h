@@ -163,6 +163,13 @@ const char *cb_output_spec_get(const struct cb_output_spec *spec, const char *ke
 
 /** The mode called @text, which @source (an option or a variable, for errors) gave. */
 int cb_progress_mode_parse(const char *source, const char *text, enum cb_progress_mode *ret, struct cb_err **err);
+struct cb_platform;
+/**
+ * What --platform asks for: *ret are the platforms, each once, in their order (caller frees); without the option the
+ * one of this machine. CB_ERR_USAGE.
+ */
+int cb_settings_platforms(
+	const struct cb_settings *settings, struct cb_platform **ret, size_t *ret_n, struct cb_err **err);
 /** The store directory: @option, else CBUILD_ROOT of @envp, else the default of this user. Caller frees. */
 char *cb_settings_default_root(const char *option, char *const *envp);
 

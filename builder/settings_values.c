@@ -6,6 +6,7 @@
 #include "base/csv.h"
 #include "base/num.h"
 #include "builder/hostaddress.h"
+#include "layers/platform.h"
 
 const char *cb_environ_get(char *const *envp, const char *name)
 {
@@ -219,5 +220,37 @@ int cb_settings_add_ssh(struct cb_settings *settings, const char *text, struct c
 	for (size_t i = 0; i < spec->paths.n; i++)
 		if (!*spec->paths.v[i])
 			return cb_err_set(err, CB_ERR_USAGE, "--ssh %s has an empty part", text);
+	return 0;
+}
+
+static bool has_platform(const struct cb_platform *list, size_t n, const struct cb_platform *platform)
+{
+	for (size_t i = 0; i < n; i++)
+		if (cb_platform_equal(&list[i], platform))
+			return true;
+	return false;
+}
+
+int cb_settings_platforms(
+	const struct cb_settings *settings, struct cb_platform **ret, size_t *ret_n, struct cb_err **err)
+{
+	const struct cb_strv *given = &settings->platforms;
+	cleanup_free struct cb_platform *list = cb_xcalloc(given->n + 1, sizeof(*list));
+	size_t n = 0;
+
+	for (size_t i = 0; i < given->n; i++) {
+		struct cb_platform platform;
+
+		if (cb_platform_parse(given->v[i], &platform, err) < 0)
+			return cb_err_wrap(err, CB_ERR_USAGE, "--platform");
+		if (cb_platform_check(&platform, err) < 0)
+			return cb_err_wrap(err, CB_ERR_USAGE, "--platform %s", given->v[i]);
+		if (!has_platform(list, n, &platform))
+			list[n++] = platform;
+	}
+	if (!n)
+		cb_platform_host(&list[n++]);
+	*ret = CB_TAKE_PTR(list);
+	*ret_n = n;
 	return 0;
 }

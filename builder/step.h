@@ -97,6 +97,7 @@ struct cb_op_run {
 	struct cb_words proxies; /* joins env, not in keys */
 	struct cb_words hosts;   /* names of --add-host; the addresses are no part of keys */
 	struct cb_words ulimits;
+	const char *arch;               /* whose programs the image has; no part of keys */
 	const char *cwd, *user, *shown; /* shown: the command for the error message, quoted */
 	enum cb_network network;
 	enum cb_security security;

@@ -33,7 +33,12 @@ int cb_step_resolve(void *ctx, struct cb_base **bases, size_t n, struct cb_err *
 	int r;
 
 	for (size_t i = 0; i < n; i++) {
-		cleanup_free char *name = cb_xasprintf("[internal] load metadata for %s", bases[i]->name);
+		char platform[CB_PLATFORM_TEXT_MAX];
+		cleanup_free char *name = NULL;
+
+		cb_platform_format(&bases[i]->platform, platform);
+		name = cb_xasprintf("[%s%sinternal] load metadata for %s", build->platforms > 1 ? platform : "",
+			build->platforms > 1 ? " " : "", bases[i]->name);
 
 		jobs[i] = (struct resolve){ .build = build, .base = bases[i], .id = cb_build_show(build, name) };
 		args[i] = &jobs[i];

@@ -18,6 +18,7 @@
 #include "builder/step_trust.h"
 #include "layers/dest.h"
 #include "layers/plainroot.h"
+#include "runtime/emulate.h"
 #include "runtime/user.h"
 
 /* How long a canceled command may take to end by itself. */
@@ -385,7 +386,18 @@ static void note_limits(const struct run *run, const struct cb_run_result *resul
 	cb_build_note(run->build, run->vertex, pids);
 }
 
-static int outcome(const struct run *run, const struct cb_run_result *result, struct cb_err **err)
+/* Most likely nothing of it could be executed at all. */
+static int hint_foreign(const struct run *run, const char *why, struct cb_err **err)
+{
+	cleanup_free char *program = cb_emulation_program(run->op->arch);
+
+	return cb_err_hint(err, CB_ERR_STEP,
+		"the step is for %s, whose programs do not run here (%s): install %s (Debian: apt-get install "
+		"qemu-user-static, and binfmt-support to register it for the host); cbuild doctor tells more",
+		run->op->arch, why, program ? program : "an emulator");
+}
+
+static int outcome(const struct run *run, const struct cb_run_result *result, const char *foreign, struct cb_err **err)
 {
 	note_limits(run, result);
 	if (result->timed_out)
@@ -394,10 +406,24 @@ static int outcome(const struct run *run, const struct cb_run_result *result, st
 		return cb_err_set(err, CB_ERR_CANCELED, "canceled");
 	if (result->oom && result->status != 0)
 		return out_of_memory(run, result, err);
-	if (result->status != 0)
-		return cb_err_set(err, CB_ERR_STEP, "process %s did not complete successfully: exit code: %d",
-			run->op->shown, result->status);
-	return 0;
+	if (result->status == 0)
+		return 0;
+	cb_err_set(err, CB_ERR_STEP, "process %s did not complete successfully: exit code: %d", run->op->shown,
+		result->status);
+	return foreign ? hint_foreign(run, foreign, err) : CB_ERR_STEP;
+}
+
+/* Why programs of the step's architecture do not run here; NULL when they do. */
+static const char *foreign(const struct run *run)
+{
+	struct cb_platform host;
+	const char *why;
+
+	cb_platform_host(&host);
+	if (cb_str_eq(run->op->arch, host.arch) ||
+		cb_runtime_emulate(run->build->runtime, run->op->arch, &why) != CB_EMULATION_NONE)
+		return NULL;
+	return why;
 }
 
 int cb_step_run(struct cb_build *build, struct cb_vertex *vertex, struct cb_snapshot *snapshot, struct cb_err **err)
@@ -408,6 +434,7 @@ int cb_step_run(struct cb_build *build, struct cb_vertex *vertex, struct cb_snap
 	cleanup_err struct cb_err *why = NULL;
 	struct cb_run *running;
 	int out[2], errout[2], r;
+	const char *not_here;
 
 	run.redactors[0].needles = run.redactors[1].needles = build->shown_needles;
 	if (!run.op->argv.n)
@@ -415,6 +442,7 @@ int cb_step_run(struct cb_build *build, struct cb_vertex *vertex, struct cb_snap
 	r = prepare(&run, snapshot, &spec, err);
 	if (r < 0)
 		return r;
+	not_here = foreign(&run);
 	if (pipe2(out, O_CLOEXEC) < 0)
 		return cb_err_errno(err, errno, "pipe");
 	if (pipe2(errout, O_CLOEXEC) < 0) {
@@ -439,7 +467,7 @@ int cb_step_run(struct cb_build *build, struct cb_vertex *vertex, struct cb_snap
 	/* Also when the step has failed: caches keep what it did to them. */
 	const int back = cb_build_lends(build) ? cb_run_mounts_return(build, &run.mounts, run.plain, &why) : 0;
 	if (r == 0)
-		r = outcome(&run, &result, err);
+		r = outcome(&run, &result, not_here, err);
 	if (r == 0 && back < 0)
 		r = cb_err_move(err, CB_TAKE_PTR(why));
 	if (r == 0 && run.trust && !run.plain)

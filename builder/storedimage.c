@@ -12,6 +12,7 @@ void cb_listing_done(struct cb_listing *listing)
 	for (size_t i = 0; i < listing->n; i++) {
 		cb_descriptor_done(&listing->v[i].desc);
 		cb_strv_done(&listing->v[i].names);
+		cb_strv_done(&listing->v[i].platforms);
 		cb_stored_image_free(listing->v[i].image);
 	}
 	free(listing->v);
@@ -36,15 +37,61 @@ static int newer_first(const void *a, const void *b)
 	return strcmp(x->names.n ? x->names.v[0] : "", y->names.n ? y->names.v[0] : "");
 }
 
+static void count(struct cb_map *seen, const struct cb_descriptor *blob, uint64_t *size)
+{
+	if (cb_map_has(seen, blob->digest.text))
+		return;
+	cb_map_set(seen, blob->digest.text, seen);
+	*size += blob->size;
+}
+
+static void count_image(struct cb_map *seen, const struct cb_stored_image *image, uint64_t *size)
+{
+	count(seen, &image->desc, size);
+	count(seen, &image->manifest->config, size);
+	for (size_t i = 0; i < image->manifest->n_layers; i++)
+		count(seen, &image->manifest->layers[i], size);
+}
+
+/* All platforms that are here; this host's stands for the image, else the first. */
+static void read_index(struct cb_store *store, struct cb_listed_image *image, struct cb_map *seen)
+{
+	CB_CLEANUP(cb_index_free) struct cb_index *index = NULL;
+	cleanup_buf struct cb_buf text = { 0 };
+	struct cb_platform host;
+
+	cb_platform_host(&host);
+	if (cb_blob_read(store, &image->desc.digest, CB_INDEX_BYTES_MAX, &text, NULL) < 0 ||
+		cb_index_parse(cb_buf_str(&text), text.len, &index, NULL) < 0)
+		return;
+	for (size_t i = 0; i < index->n_entries; i++) {
+		CB_CLEANUP(cb_stored_image_free) struct cb_stored_image *one = NULL;
+		char platform[CB_PLATFORM_TEXT_MAX];
+
+		if (cb_media_kind(index->entries[i].media_type) == CB_MEDIA_KIND_INDEX ||
+			cb_stored_image_load(store, &index->entries[i], NULL, &one, NULL) < 0)
+			continue;
+		cb_platform_format(&index->entries[i].platform, platform);
+		if (index->entries[i].has_platform)
+			cb_strv_add(&image->platforms, platform);
+		count_image(seen, one, &image->size);
+		if (!image->image || &index->entries[i] == cb_index_select(index, &host)) {
+			cb_stored_image_free(image->image);
+			image->image = CB_TAKE_PTR(one);
+		}
+	}
+}
+
 static void read_image(struct cb_store *store, struct cb_listed_image *image)
 {
-	image->size = image->desc.size;
+	CB_CLEANUP(cb_map_free) struct cb_map *seen = cb_map_new(NULL);
+
+	count(seen, &image->desc, &image->size);
+	if (cb_media_kind(image->desc.media_type) == CB_MEDIA_KIND_INDEX)
+		read_index(store, image, seen);
 	/* A damaged image is listed, too: it can be removed by its name. */
-	if (cb_stored_image_load(store, &image->desc, NULL, &image->image, NULL) < 0)
-		return;
-	image->size += image->image->manifest->config.size;
-	for (size_t i = 0; i < image->image->manifest->n_layers; i++)
-		image->size += image->image->manifest->layers[i].size;
+	else if (cb_stored_image_load(store, &image->desc, NULL, &image->image, NULL) == 0)
+		count_image(seen, image->image, &image->size);
 }
 
 int cb_listing_read(struct cb_store *store, struct cb_listing *ret, struct cb_err **err)

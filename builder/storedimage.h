@@ -11,8 +11,9 @@
 struct cb_listed_image {
 	struct cb_descriptor desc;
 	struct cb_strv names;          /* full references; empty: an entry without name */
-	struct cb_stored_image *image; /* NULL when its documents cannot be read */
-	uint64_t size;                 /* of all its blobs */
+	struct cb_stored_image *image; /* NULL when its documents cannot be read; of an index one that is here */
+	struct cb_strv platforms;      /* of an index */
+	uint64_t size;                 /* of all its blobs, each counted once */
 };
 
 /** Zero-initialise, end with cb_listing_done. */

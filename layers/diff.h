@@ -53,6 +53,10 @@ int cb_diff_tar(const struct cb_diff_spec *spec, struct cb_sink out, struct cb_d
  */
 int cb_export_tar(struct cb_tree *tree, const int64_t *epoch, struct cb_sink out, const struct cb_cancel *cancel,
 	struct cb_err **err);
+struct cb_tarwriter;
+/** The same entries into a tar that goes on: below the directory @below, which is made, or at its root (NULL). */
+int cb_export_tar_below(struct cb_tree *tree, const char *below, const int64_t *epoch, struct cb_tarwriter *tar,
+	const struct cb_cancel *cancel, struct cb_err **err);
 /**
  * A merged file system into the directory @dirfd (output type=local): files belong to the caller, modes, times, links
  * and symlinks are kept; devices, fifos and sockets are skipped; existing files are replaced, directories merged, and

@@ -24,7 +24,8 @@ struct export
 	struct cb_map *inodes; /* "DEV:INO" -> first path, for those with several names */
 	char *buf;
 
-	struct cb_tarwriter *tar;
+	struct cb_tarwriter *tar; /* borrowed */
+	const char *below;        /* directory in the tar, or NULL */
 
 	int rootfd; /* of the target directory */
 	char *dir;  /* path of dirfd, NULL: none is open */
@@ -46,7 +47,6 @@ static void export_init(struct export *x, struct cb_tree *tree, const int64_t *e
 
 static void export_done(struct export *x)
 {
-	cb_tarwriter_free(x->tar);
 	cb_map_free(x->inodes);
 	free(x->buf);
 	free(x->dir);
@@ -104,11 +104,12 @@ static int tar_file(struct export *x, const struct cb_tar_entry *entry, struct c
 }
 
 static int tar_entry(
-	void *userdata, const char *path, struct cb_tree_dir *dir, const struct cb_tree_ent *ent, struct cb_err **err)
+	void *userdata, const char *inner, struct cb_tree_dir *dir, const struct cb_tree_ent *ent, struct cb_err **err)
 {
 	struct export *x = userdata;
+	cleanup_free char *outer = x->below ? cb_xasprintf("%s/%s", x->below, inner) : NULL, *target = NULL;
+	const char *path = outer ? outer : inner;
 	struct cb_tar_entry entry = { .path = path };
-	cleanup_free char *target = NULL;
 	const char *first;
 	struct stat st;
 	int r = cb_cancel_check(x->cancel, err);
@@ -139,19 +140,33 @@ static int tar_entry(
 	return cb_tarwriter_entry(x->tar, &entry, err);
 }
 
+int cb_export_tar_below(struct cb_tree *tree, const char *below, const int64_t *epoch, struct cb_tarwriter *tar,
+	const struct cb_cancel *cancel, struct cb_err **err)
+{
+	cleanup_export struct export x;
+	int r = 0;
+
+	assert(tree);
+	assert(tar);
+
+	export_init(&x, tree, epoch, cancel);
+	x.tar = tar;
+	x.below = below;
+	if (below)
+		r = cb_tarwriter_dir(tar, below, epoch ? *epoch : 0, err);
+	return r < 0 ? r : cb_tree_walk(tree, "", tar_entry, &x, err);
+}
+
 int cb_export_tar(struct cb_tree *tree, const int64_t *epoch, struct cb_sink out, const struct cb_cancel *cancel,
 	struct cb_err **err)
 {
-	cleanup_export struct export x;
+	CB_CLEANUP(cb_tarwriter_free) struct cb_tarwriter *tar = NULL;
 	int r;
 
-	assert(tree);
 	assert(out.write);
-
-	export_init(&x, tree, epoch, cancel);
-	x.tar = cb_tarwriter_new(out);
-	r = cb_tree_walk(tree, "", tar_entry, &x, err);
-	return r < 0 ? r : cb_tarwriter_finish(x.tar, err);
+	tar = cb_tarwriter_new(out);
+	r = cb_export_tar_below(tree, NULL, epoch, tar, cancel, err);
+	return r < 0 ? r : cb_tarwriter_finish(tar, err);
 }
 
 /* --- directory --- */

@@ -81,8 +81,9 @@ static int resolve_index(
 		cleanup_free char *offered = cb_index_platforms(index);
 
 		cb_platform_format(want, platform);
-		return cb_err_set(err, CB_ERR_NOT_FOUND, "image index %s has nothing for %s, only %s",
-			desc->digest.text, platform, *offered ? offered : "unknown platforms");
+		cb_err_set(err, CB_ERR_NOT_FOUND, "image index %s has nothing for %s, only %s", desc->digest.text,
+			platform, *offered ? offered : "unknown platforms");
+		return cb_err_hint(err, CB_ERR_NOT_FOUND, "choose one of them with --platform");
 	}
 	cb_descriptor_done(desc);
 	cb_descriptor_copy(desc, entry);

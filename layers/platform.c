@@ -4,6 +4,7 @@
 #include <string.h>
 #include <sys/utsname.h>
 
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/strv.h"
 
@@ -163,6 +164,28 @@ int cb_platform_parse(const char *text, struct cb_platform *ret, struct cb_err *
 	}
 	cb_platform_normalize(&out);
 	*ret = out;
+	return 0;
+}
+
+static int unknown(const char *what, const char *word, const char *const *known, size_t n, struct cb_err **err)
+{
+	const char *near = cb_str_nearest(word, known, n);
+	cleanup_buf struct cb_buf list = { 0 };
+
+	cb_err_set(err, CB_ERR_INPUT, "unknown %s \"%s\"", what, word);
+	if (near)
+		return cb_err_hint(err, CB_ERR_INPUT, "did you mean \"%s\"?", near);
+	for (size_t i = 0; i < n; i++)
+		cb_buf_addf(&list, "%s%s", i ? ", " : "", known[i]);
+	return cb_err_hint(err, CB_ERR_INPUT, "known are %s", cb_buf_str(&list));
+}
+
+int cb_platform_check(const struct cb_platform *platform, struct cb_err **err)
+{
+	if (!listed(known_os, ARRAY_SIZE(known_os), platform->os))
+		return unknown("operating system", platform->os, known_os, ARRAY_SIZE(known_os), err);
+	if (!listed(known_arch, ARRAY_SIZE(known_arch), platform->arch))
+		return unknown("architecture", platform->arch, known_arch, ARRAY_SIZE(known_arch), err);
 	return 0;
 }
 

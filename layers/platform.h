@@ -23,6 +23,8 @@ struct cb_platform {
  * CB_ERR_INPUT for anything else.
  */
 int cb_platform_parse(const char *text, struct cb_platform *ret, struct cb_err **err);
+/** CB_ERR_INPUT, with a hint, for an operating system or architecture that nobody knows: most likely mistyped. */
+int cb_platform_check(const struct cb_platform *platform, struct cb_err **err);
 /** Brings aliases to one form, in place. */
 void cb_platform_normalize(struct cb_platform *platform);
 /** "os/arch[/variant]". */

@@ -171,9 +171,20 @@ static int resolve_layout(struct cb_puller *puller, const char *name, const stru
 	return 0;
 }
 
-/* An image under its digest, or under a tag of the user's: 1 when the store has none that fits. */
+static char *other_platform(const struct cb_image *image)
+{
+	char text[CB_PLATFORM_TEXT_MAX];
+
+	cb_platform_format(&image->config->platform, text);
+	return cb_xasprintf("it is for %s", text);
+}
+
+/*
+ * An image under its digest, or under a tag of the user's: 1 when the store has none that fits; *ret_other then says
+ * why the one of that name does not.
+ */
 static int resolve_local(const struct cb_pull_source *src, const char *name, const struct cb_platform *platform,
-	unsigned int flags, struct cb_image **ret, struct cb_err **err)
+	unsigned int flags, struct cb_image **ret, char **ret_other, struct cb_err **err)
 {
 	CB_CLEANUP(cb_image_free) struct cb_image *image = NULL;
 	cleanup_descriptor struct cb_descriptor desc = { 0 };
@@ -199,14 +210,18 @@ static int resolve_local(const struct cb_pull_source *src, const char *name, con
 	local.store_only = true;
 	r = read_image(&local, &desc, platform, &image, &why);
 	/* Documents that are no longer there, or another platform's. */
-	if (r == CB_ERR_NOT_FOUND || (r == CB_ERR_CORRUPT && src->ref->has_digest))
+	if (r == CB_ERR_NOT_FOUND || (r == CB_ERR_CORRUPT && src->ref->has_digest)) {
+		*ret_other = cb_xstrdup(cb_err_msg(why));
 		return 1;
+	}
 	if (r < 0) {
 		cb_err_wrap(&why, r, "%s", name);
 		return cb_err_move(err, CB_TAKE_PTR(why));
 	}
-	if (!src->ref->has_digest && !cb_platform_match(platform, &image->config->platform))
+	if (!src->ref->has_digest && !cb_platform_match(platform, &image->config->platform)) {
+		*ret_other = other_platform(image);
 		return 1;
+	}
 	image->from = CB_IMAGE_STORE;
 	*ret = CB_TAKE_PTR(image);
 	return 0;
@@ -231,7 +246,7 @@ int cb_pull_resolve(struct cb_puller *puller, const char *name, const struct cb_
 	struct cb_cancel *cancel, struct cb_image **ret, struct cb_err **err)
 {
 	CB_CLEANUP(cb_ref_free) struct cb_ref *ref = NULL;
-	cleanup_free char *full = NULL;
+	cleanup_free char *full = NULL, *other = NULL;
 	struct cb_pull_source src = { .puller = puller, .cancel = cancel };
 	struct cb_image *image = NULL;
 	int r;
@@ -246,11 +261,13 @@ int cb_pull_resolve(struct cb_puller *puller, const char *name, const struct cb_
 		return r;
 	full = cb_ref_format(ref);
 	src.ref = ref;
-	r = resolve_local(&src, full, platform, flags, &image, err);
+	r = resolve_local(&src, full, platform, flags, &image, &other, err);
 	if (r > 0 && (flags & CB_PULL_NEVER))
 		return cb_err_set(err, CB_ERR_NOT_FOUND, "%s is not in the store", full);
 	if (r > 0)
 		r = resolve_remote(&src, full, platform, &image, err);
+	if (r < 0 && r != CB_ERR_CANCELED && other)
+		return cb_err_hint(err, r, "the image of that name in the store does not fit: %s", other);
 	if (r < 0)
 		return r;
 	assert(image);

@@ -10,14 +10,37 @@
 
 /* ---- findings ------------------------------------------------------------------------------------------------- */
 
+static void finding_done(struct cb_finding *finding)
+{
+	free(finding->msg);
+	free(finding->wanted);
+}
+
 void cb_findings_done(struct cb_findings *findings)
 {
-	for (size_t i = 0; i < findings->n; i++) {
-		free(findings->v[i].msg);
-		free(findings->v[i].wanted);
-	}
+	for (size_t i = 0; i < findings->n; i++)
+		finding_done(&findings->v[i]);
 	free(findings->v);
 	*findings = (struct cb_findings){ 0 };
+}
+
+void cb_findings_unique(struct cb_findings *findings)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < findings->n; i++) {
+		struct cb_finding *finding = &findings->v[i];
+		bool again = false;
+
+		for (size_t k = 0; k < n && !again; k++)
+			again = findings->v[k].rule == finding->rule && findings->v[k].node == finding->node &&
+				!strcmp(findings->v[k].msg, finding->msg);
+		if (again)
+			finding_done(finding);
+		else
+			findings->v[n++] = *finding;
+	}
+	findings->n = n;
 }
 
 static struct cb_finding *add(struct cb_findings *findings, const struct cb_finding *finding)

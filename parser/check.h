@@ -98,6 +98,8 @@ struct cb_findings {
 };
 
 void cb_findings_done(struct cb_findings *findings);
+/** Keeps the first of those that say the same of the same place, as several runs of cb_check may. */
+void cb_findings_unique(struct cb_findings *findings);
 #define cleanup_findings __attribute__((cleanup(cb_findings_done)))
 
 /** What a base image has; NULL members: nothing. */

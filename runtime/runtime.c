@@ -456,6 +456,7 @@ int cb_runtime_open(const struct cb_runtime_options *options, struct cb_runtime 
 	rt->no_prepare = options->no_prepare;
 	pthread_mutex_init(&rt->lock, NULL);
 	pthread_mutex_init(&rt->network_lock, NULL);
+	rt->emulations = cb_emulations_new();
 	rt->memory_limit = options->limits.memory;
 	rt->oom_kills = cb_cgroup_own_oom_kills();
 	r = cb_cgroups_open(&options->limits, &rt->groups, err);
@@ -476,6 +477,7 @@ struct cb_runtime *cb_runtime_close(struct cb_runtime *rt)
 		return NULL;
 	undo_rung(rt);
 	cb_network_stop(rt->network);
+	cb_emulations_free(rt->emulations);
 	free(rt->network_reason);
 	cb_cgroups_close(rt->groups);
 	empty_trash(rt);

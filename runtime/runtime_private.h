@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "runtime/cgroup.h"
+#include "runtime/emulate.h"
 #include "runtime/network.h"
 #include "runtime/overlay.h"
 #include "runtime/runtime.h"
@@ -30,6 +31,8 @@ struct cb_runtime {
 	struct cb_cgroups *groups; /* or NULL */
 	uint64_t memory_limit;     /* of the groups, or 0 */
 	uint64_t oom_kills;        /* of our own group, before any run */
+
+	struct cb_emulations *emulations;
 
 	pthread_mutex_t network_lock; /* taken before lock; of network* */
 	enum cb_network_state network_state;

@@ -38,11 +38,12 @@ static inline int planfix_resolve(void *ctx, struct cb_base **bases, size_t n, s
 	return 0;
 }
 
-/** @args: "K=V" build arguments separated by newlines, or NULL. */
-static inline int planfix_init(
-	struct planfix *fix, const char *text, const char *args, const char *target, const char *base_config)
+/** @args: "K=V" build arguments separated by newlines, or NULL; @several: for two platforms. */
+static inline int planfix_init_for(struct planfix *fix, bool several, const char *text, const char *args,
+	const char *target, const char *base_config)
 {
-	struct cb_plan_options options = { .settings = &fix->settings };
+	const struct cb_platform targets[] = { { .os = "linux", .arch = "amd64" }, { .os = "linux", .arch = "arm64" } };
+	struct cb_plan_options options = { .settings = &fix->settings, .targets = targets };
 	int r;
 
 	*fix = (struct planfix){ .base_config = base_config };
@@ -56,13 +57,19 @@ static inline int planfix_init(
 		r = cb_parse(text, strlen(text), &fix->file, &fix->err);
 	if (r < 0)
 		return r;
+	options.n_targets = several ? 2 : 1;
 	options.file = fix->file;
 	options.contexts = fix->contexts;
-	cb_platform_parse("linux/amd64", &options.target, NULL);
-	options.build = options.target;
+	cb_platform_parse("linux/amd64", &options.build, NULL);
 	options.resolve = base_config ? planfix_resolve : NULL;
 	options.ctx = fix;
 	return cb_plan_new(&options, &fix->plan, &fix->err);
+}
+
+static inline int planfix_init(
+	struct planfix *fix, const char *text, const char *args, const char *target, const char *base_config)
+{
+	return planfix_init_for(fix, false, text, args, target, base_config);
 }
 
 static inline void planfix_done(struct planfix *fix)

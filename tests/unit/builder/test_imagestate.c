@@ -83,7 +83,7 @@ static void configuration(void **state)
 
 		print_message("# %s%s\n", configs[i].what, cb_err_msg(fix.err));
 		assert_int_equal(r, 0);
-		text = cb_image_config_write(fix.plan->image->config, NULL);
+		text = cb_image_config_write(fix.plan->targets[0].image->config, NULL);
 		assert_int_equal(cb_json_parse(text, strlen(text), &doc, NULL), 0);
 		assert_int_equal(cb_json_parse(configs[i].want, strlen(configs[i].want), &expected, NULL), 0);
 		got = cb_json_dump(json_object_get(doc, "config"), true);
@@ -132,7 +132,7 @@ static void history(void **state)
 
 		print_message("# %s%s\n", histories[i].what, cb_err_msg(fix.err));
 		assert_int_equal(r, 0);
-		config = fix.plan->image->config;
+		config = fix.plan->targets[0].image->config;
 		for (size_t k = 0; k < config->n_history; k++) {
 			assert_string_equal(config->history[k].comment, "buildkit.dockerfile.v0");
 			cb_buf_addf(&out, "%s%s\n", config->history[k].empty_layer ? " " : "+",
@@ -159,8 +159,8 @@ static void finish(void **state)
 	cb_digest_parse(D1, &facts[0].diff_id);
 	cb_digest_of("1", 1, &facts[1].diff_id);
 	cb_digest_of("2", 1, &facts[2].diff_id);
-	cb_imagestate_finish(fix.plan->image, facts, 3, NULL);
-	config = fix.plan->image->config;
+	cb_imagestate_finish(fix.plan->targets[0].image, facts, 3, NULL);
+	config = fix.plan->targets[0].image->config;
 	assert_int_equal(config->n_history, ARRAY_SIZE(want));
 	for (size_t i = 0; i < ARRAY_SIZE(want); i++)
 		assert_string_equal(config->history[i].created, want[i]);
@@ -177,8 +177,8 @@ static void metadata_only_keeps_the_time_of_its_base(void **state)
 	(void)state;
 	assert_int_equal(planfix_init(&fix, "FROM base\nENV A=1\n", NULL, NULL, base), 0);
 	cb_digest_parse(D1, &fact.diff_id);
-	cb_imagestate_finish(fix.plan->image, &fact, 1, NULL);
-	assert_string_equal(fix.plan->image->config->created, "2020-01-01T00:00:00Z");
+	cb_imagestate_finish(fix.plan->targets[0].image, &fact, 1, NULL);
+	assert_string_equal(fix.plan->targets[0].image->config->created, "2020-01-01T00:00:00Z");
 	planfix_done(&fix);
 }
 
@@ -192,9 +192,9 @@ static void epoch_rules_new_times(void **state)
 	assert_int_equal(planfix_init(&fix, "FROM base\nRUN x\n", NULL, NULL, base), 0);
 	cb_digest_parse(D1, &facts[0].diff_id);
 	cb_digest_of("1", 1, &facts[1].diff_id);
-	cb_imagestate_finish(fix.plan->image, facts, 2, &epoch);
-	assert_string_equal(fix.plan->image->config->history[0].created, "2020-01-01T00:00:00Z");
-	assert_string_equal(fix.plan->image->config->created, "1970-01-01T00:00:07Z");
+	cb_imagestate_finish(fix.plan->targets[0].image, facts, 2, &epoch);
+	assert_string_equal(fix.plan->targets[0].image->config->history[0].created, "2020-01-01T00:00:00Z");
+	assert_string_equal(fix.plan->targets[0].image->config->created, "1970-01-01T00:00:07Z");
 	planfix_done(&fix);
 }
 

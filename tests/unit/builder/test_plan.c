@@ -179,6 +179,37 @@ static void other_formats(void **state)
 	planfix_done(&fix);
 }
 
+/* A step for the build's own platform is one; what knows its target, or stands on it, is one for each. */
+static void two_platforms(void **state)
+{
+	static const char text[] = "FROM --platform=$BUILDPLATFORM busybox AS tool\nRUN x\n"
+				   "FROM --platform=$BUILDPLATFORM tool AS cross\nARG TARGETARCH\nRUN y\n"
+				   "FROM busybox\nRUN x\nCOPY --from=cross /y /y\n";
+	static const char want[] =
+		"0 image [linux/amd64 tool 1/2] FROM docker.io/library/busybox:latest\n"
+		"1 run [linux/amd64 tool 2/2] RUN x <- parent 0\n"
+		"2 run [linux/amd64 cross 1/1] RUN y <- parent 1\n"
+		"3 select files /y <- source 2\n"
+		"4 copy [linux/amd64 stage-2 3/3] COPY --from=cross /y /y <- files 3, mount 2, parent 1\n"
+		"5 run [linux/amd64->arm64 cross 1/1] RUN y <- parent 1\n"
+		"6 image [linux/arm64 stage-2 1/3] FROM docker.io/library/busybox:latest\n"
+		"7 run [linux/arm64 stage-2 2/3] RUN x <- parent 6\n"
+		"8 select files /y <- source 5\n"
+		"9 copy [linux/arm64 stage-2 3/3] COPY --from=cross /y /y <- files 8, mount 5, parent 7\n";
+	struct planfix fix;
+	cleanup_buf struct cb_buf out = { 0 };
+
+	(void)state;
+	assert_int_equal(planfix_init_for(&fix, true, text, NULL, NULL, NULL), 0);
+	cb_plan_print(fix.plan, CB_PLAN_TEXT, &out);
+	assert_string_equal(cb_buf_str(&out), want);
+	assert_string_equal(fix.plan->targets[1].image->config->platform.arch, "arm64");
+	cb_buf_clear(&out);
+	cb_plan_print(fix.plan, CB_PLAN_JSON, &out);
+	assert_non_null(strstr(cb_buf_str(&out), "\"linux/arm64\": 9"));
+	planfix_done(&fix);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -186,6 +217,7 @@ int main(void)
 		cmocka_unit_test(places),
 		cmocka_unit_test(thousand_instructions),
 		cmocka_unit_test(other_formats),
+		cmocka_unit_test(two_platforms),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
