@@ -49,7 +49,7 @@ const struct cb_opt cb_build_options[] = {
 	{ "output", 'o', VALUE, SET_OUTPUT, "DEST", "where the result goes: DIR, \"-\", or type=oci|docker|local|tar|image|registry,dest=PATH", NULL },
 	{ "output-env", 0, VALUE, SET_OUTPUT_ENV, "FILE", "write IMAGE_ID, IMAGE_DIGEST, IMAGE_NAME and IMAGE_REF to FILE, for a shell to read", "file" },
 	{ "pids-limit", 0, VALUE, SET_PIDS_LIMIT, "N", "processes of a RUN step; -1: any number; default: 4096 where it can be set", NULL },
-	{ "platform", 0, VALUE, SET_PLATFORM, "OS/ARCH", "the platform to build for", NULL },
+	{ "platform", 0, VALUE, SET_PLATFORM, "OS/ARCH", "the platform to build for; several, separated by commas, become an index", NULL },
 	{ "progress", 0, VALUE, SET_PROGRESS, "MODE", "how progress is shown", "auto|tty|plain|rawjson|quiet|none" },
 	{ "pull", 0, FLAG, SET_PULL, NULL, "look for newer base images even when there is a local one", NULL },
 	{ "push", 0, FLAG, SET_PUSH, NULL, "push the image to the registries of its names: -o type=registry", NULL },

@@ -59,6 +59,12 @@ while IFS= read -r command <&3; do
 		status 0 skopeo inspect --raw --tls-verify=false "docker://$registry/both:1"
 		has "both platforms" "$out" '"architecture": "arm64"'
 		;;
+	"cbuild -t registry.example.com/app:1 --platform linux/amd64,linux/arm64 --push .")
+		registry_start
+		status 0 sh -c "${command/registry.example.com/$registry}"
+		status 0 skopeo inspect --raw --tls-verify=false "docker://$registry/app:1"
+		has "one index" "$out" '"architecture": "arm64"'
+		;;
 	"cbuild save app:1 | docker load")
 		cbuild save app:1 >"$work/saved.tar"
 		status 0 skopeo inspect --raw "docker-archive:$work/saved.tar"

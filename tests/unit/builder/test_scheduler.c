@@ -404,9 +404,9 @@ static void repair_after_a_run(void **state)
 	add(w, RUN, "a", "");
 	target = add(w, RUN, "b", "a");
 	assert_int_equal(cb_scheduler_run(&w->s, target, NULL), 0);
-	assert_int_equal(cb_scheduler_repair(&w->s, target, &err), CB_ERR_INTERNAL);
+	assert_int_equal(cb_scheduler_repair(&w->s, &target, 1, &err), CB_ERR_INTERNAL);
 	cb_strv_add(&w->lost, "b");
-	assert_int_equal(cb_scheduler_repair(&w->s, target, NULL), 0);
+	assert_int_equal(cb_scheduler_repair(&w->s, &target, 1, NULL), 0);
 	log = joined(&w->log, false);
 	assert_string_equal(log, "a,b");
 	world_free(w);
