@@ -6,6 +6,7 @@
 #include "base/buf.h"
 #include "base/path.h"
 #include "builder/planner.h"
+#include "layers/cachemount.h"
 
 struct mounts {
 	struct cb_op_mount *v;
@@ -24,12 +25,10 @@ static const char *cache_name(struct cb_planner *p, const struct cb_mount *mount
 {
 	const char *space = cb_env_get(&p->opts.settings->build_args, "BUILDKIT_CACHE_MOUNT_NS");
 	cleanup_free char *target = mount->id ? NULL : cb_path_clean(mount->target);
-	cleanup_free char *text = cb_xasprintf("%s\n%s\n%u:%u %o", space ? space : "", mount->id ? mount->id : target,
+	cleanup_free char *name = cb_cachemount_name(space, mount->id ? mount->id : target,
 		mount->has_uid ? mount->uid : 0, mount->has_gid ? mount->gid : 0, mount->has_mode ? mount->mode : 0755);
-	struct cb_digest digest;
 
-	cb_digest_of(text, strlen(text), &digest);
-	return cb_arena_strndup(p->plan->graph.arena, cb_digest_hex(&digest), 32);
+	return cb_arena_strndup(p->plan->graph.arena, name, strlen(name));
 }
 
 /* What a bind mount shows and a cache mount begins with: its digest counts, its file system is read. */

@@ -1,5 +1,6 @@
 #include "layers/cachemount.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sqlite3.h>
@@ -81,6 +82,21 @@ static int note_use(struct cb_store *store, const char *name, const char *title,
 /* Milliseconds between two looks at who has it. */
 #define WAIT_MS 2
 
+/* Shared, it waits only for one that is removed, counted, replaced or held alone. */
+static int wait_for(
+	int parent, const char *name, int how, const struct cb_cancel *cancel, int *ret_lock, struct cb_err **err)
+{
+	int r;
+
+	while ((r = lock_one(parent, name, how, ret_lock)) == EWOULDBLOCK) {
+		r = cb_cancel_check(cancel, err);
+		if (r < 0)
+			return r;
+		usleep(WAIT_MS * 1000);
+	}
+	return r != 0 ? cb_err_errno(err, r, "lock the cache mount %s", name) : 0;
+}
+
 static int open_how(struct cb_store *store, const char *name, const char *title, int how,
 	const struct cb_cancel *cancel, int *ret_fd, int *ret_lock, struct cb_err **err)
 {
@@ -92,15 +108,9 @@ static int open_how(struct cb_store *store, const char *name, const char *title,
 	r = open_parent(store, &parent, err);
 	if (r < 0)
 		return r;
-	/* Shared, it waits only for one that is removed, counted or replaced. */
-	while ((r = lock_one(parent, name, how, &lock)) == EWOULDBLOCK) {
-		r = cb_cancel_check(cancel, err);
-		if (r < 0)
-			return r;
-		usleep(WAIT_MS * 1000);
-	}
-	if (r != 0)
-		return cb_err_errno(err, r, "lock the cache mount %s", name);
+	r = wait_for(parent, name, how, cancel, &lock, err);
+	if (r < 0)
+		return r;
 	if (mkdirat(parent, name, 0755) < 0 && errno != EEXIST)
 		return cb_err_errno(err, errno, "create the cache mount %s", name);
 	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
@@ -118,6 +128,27 @@ int cb_cachemount_open(
 	struct cb_store *store, const char *name, const char *title, int *ret_fd, int *ret_lock, struct cb_err **err)
 {
 	return open_how(store, name, title, LOCK_SH, NULL, ret_fd, ret_lock, err);
+}
+
+int cb_cachemount_read(struct cb_store *store, const char *name, const struct cb_cancel *cancel, int *ret_fd,
+	int *ret_lock, struct cb_err **err)
+{
+	cleanup_close int parent = -EBADF, lock = -EBADF;
+	int r = open_parent(store, &parent, err), fd;
+
+	if (r < 0)
+		return r;
+	if (!valid(name) || faccessat(parent, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
+		return 1;
+	r = wait_for(parent, name, LOCK_SH, cancel, &lock, err);
+	if (r < 0)
+		return r;
+	fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (fd < 0)
+		return errno == ENOENT ? 1 : cb_err_errno(err, errno, "open the cache mount %s", name);
+	*ret_fd = fd;
+	*ret_lock = CB_TAKE_FD(lock);
+	return 0;
 }
 
 int cb_cachemount_open_alone(struct cb_store *store, const char *name, const char *title,
@@ -144,6 +175,78 @@ int cb_cachemount_replace(struct cb_store *store, const char *name, int dirfd, c
 		renameat(dirfd, tmp, dirfd, entry) < 0)
 		return cb_err_errno(err, errno, "replace the cache mount %s", name);
 	return 0;
+}
+
+char *cb_cachemount_name(const char *space, const char *id, uint32_t uid, uint32_t gid, uint32_t mode)
+{
+	cleanup_free char *text = cb_xasprintf("%s\n%s\n%u:%u %o", space ? space : "", id, uid, gid, mode);
+	struct cb_digest digest;
+
+	cb_digest_of(text, strlen(text), &digest);
+	return cb_xstrndup(cb_digest_hex(&digest), 32);
+}
+
+char *cb_cachemount_lock_key(const char *name)
+{
+	return cb_xasprintf("cachemount %s", name);
+}
+
+bool cb_cachemount_in_use(struct cb_store *store, const char *name)
+{
+	cleanup_close int parent = -EBADF, lock = -EBADF;
+
+	return valid(name) && open_parent(store, &parent, NULL) == 0 &&
+	       lock_one(parent, name, LOCK_EX, &lock) == EWOULDBLOCK;
+}
+
+static int filled(int parent, const char *name, struct cb_err **err)
+{
+	cleanup_close int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	DIR *dir;
+	const struct dirent *entry;
+	int n = 0;
+
+	if (fd < 0)
+		return errno == ENOENT ? 0 : cb_err_errno(err, errno, "open the cache mount %s", name);
+	dir = fdopendir(fd);
+	if (!dir)
+		return cb_err_errno(err, errno, "read the cache mount %s", name);
+	(void)CB_TAKE_FD(fd);
+	while (!n && (entry = readdir(dir)))
+		n = strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
+	closedir(dir);
+	return n;
+}
+
+int cb_cachemount_filled(struct cb_store *store, const char *name, struct cb_err **err)
+{
+	cleanup_close int parent = -EBADF;
+	int r = valid(name) ? open_parent(store, &parent, err) : 1;
+
+	return r < 0 ? r : r > 0 ? 0 : filled(parent, name, err);
+}
+
+int cb_cachemount_adopt(struct cb_store *store, const char *name, const char *title, const char *from, bool replace,
+	struct cb_err **err)
+{
+	cleanup_close int parent = -EBADF, lock = -EBADF;
+	int r = valid(name) ? open_parent(store, &parent, err)
+			    : cb_err_set(err, CB_ERR_INPUT, "invalid cache mount name \"%.255s\"", name);
+
+	if (r < 0)
+		return r;
+	r = lock_one(parent, name, LOCK_EX, &lock);
+	if (r != 0)
+		return r == EWOULDBLOCK ? 1 : cb_err_errno(err, r, "lock the cache mount %s", name);
+	r = filled(parent, name, err);
+	if (r < 0 || (r > 0 && !replace))
+		return r;
+	if (mkdirat(parent, name, 0755) < 0 && errno != EEXIST)
+		return cb_err_errno(err, errno, "create the cache mount %s", name);
+	r = cb_cachemount_replace(store, name, store->tmpfd, from, err);
+	if (r == 0)
+		r = note_use(store, name, title, err);
+	return r < 0 ? r : cb_path_remove_tree(store->tmpfd, from, err);
 }
 
 static int add_name(void *ctx, const char *name, struct cb_err **err)

@@ -77,6 +77,12 @@ int cb_remote_http_new(const struct cb_remote_http_options *options, struct cb_r
  */
 struct cb_remote_cache *cb_remote_registry_new(struct cb_registry *registry, const struct cb_ref *ref);
 
+/**
+ * The same, with a manifest for each record under the tag "<tag of @ref>-<20 hex digits of the key>": its config is the
+ * record, its layers are the blobs that the record needs. For records that live for themselves and share blobs.
+ */
+struct cb_remote_cache *cb_remote_tags_new(struct cb_registry *registry, const struct cb_ref *ref);
+
 /** A record as an ActionResult, and back: 1 when @data is none. */
 void cb_action_result_write(
 	const void *record, size_t len, const struct cb_descriptor *blobs, size_t n, struct cb_buf *out);
