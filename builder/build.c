@@ -234,7 +234,7 @@ static void show_vertices(struct cb_build *build)
 {
 	const struct cb_graph *graph = &build->plan->graph;
 
-	build->shown = cb_xcalloc(graph->n + 1, sizeof(*build->shown));
+	build->shown = cb_xcalloc(graph->n + CB_STAND_INS, sizeof(*build->shown));
 	for (size_t i = 0; i < graph->n; i++)
 		build->shown[i] = graph->v[i]->name ? cb_build_show(build, graph->v[i]->name) : UINT32_MAX;
 }

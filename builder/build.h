@@ -24,6 +24,7 @@
 #include "runtime/runtime.h"
 
 struct cb_cached_set;
+struct cb_cachemounts;
 struct cb_commits;
 struct cb_remotes;
 struct cb_includes;
@@ -52,8 +53,9 @@ struct cb_build {
 	struct cb_snapfds *snapfds;
 	struct cb_gc_policy policy; /* of the store */
 	struct cb_commits *commits;
-	struct cb_cached_set *cached; /* layers of remote caches */
-	struct cb_remotes *remotes;   /* or NULL */
+	struct cb_cached_set *cached;       /* layers of remote caches */
+	struct cb_remotes *remotes;         /* or NULL */
+	struct cb_cachemounts *cachemounts; /* that travel; or NULL */
 	struct cb_scheduler scheduler;
 	struct cb_progress *progress;
 	struct cb_needles *shown_needles, *kept_needles; /* of secrets: must not be shown, must not be in an image */
@@ -108,8 +110,10 @@ extern const struct cb_scheduler_ops cb_build_ops;
 void cb_build_collect(struct cb_build *build);
 /** The isolation that --isolation names. */
 enum cb_isolation cb_build_isolation(const struct cb_settings *settings);
+/** Lines of the progress that are no vertex, and yet get messages from jobs. */
+enum cb_stand_in { CB_STAND_IN_OUTPUT, CB_STAND_IN_MOUNTS, CB_STAND_INS };
 /** Makes messages about @vertex, which is in no graph, go to the progress line @id. After cb_build_run. */
-void cb_build_stand_in(struct cb_build *build, struct cb_vertex *vertex, uint32_t id);
+void cb_build_stand_in(struct cb_build *build, enum cb_stand_in which, struct cb_vertex *vertex, uint32_t id);
 
 /** A progress line that is no vertex of the graph. */
 uint32_t cb_build_show(struct cb_build *build, const char *name);

@@ -10,6 +10,7 @@
 #include "base/num.h"
 #include "base/timefmt.h"
 #include "builder/cached.h"
+#include "builder/cachemounts.h"
 #include "builder/commit.h"
 #include "builder/include.h"
 #include "builder/policy.h"
@@ -51,7 +52,9 @@ static int open_registry(struct cb_build *build, struct cb_err **err)
 		r = cb_registry_new(&options, &build->registry, err);
 	if (r == 0)
 		build->puller = cb_puller_new(build->registry, build->store);
-	return r < 0 ? r : cb_remotes_new(build, &build->remotes, err);
+	if (r == 0)
+		r = cb_remotes_new(build, &build->remotes, err);
+	return r < 0 ? r : cb_cachemounts_new(build, &build->cachemounts, err);
 }
 
 static void start_pools(struct cb_build *build)
@@ -163,6 +166,7 @@ struct cb_build *cb_build_close(struct cb_build *build)
 		cb_pool_free(build->scheduler.pools[i]);
 	cb_commits_free(build->commits);
 	cb_remotes_free(build->remotes);
+	cb_cachemounts_free(build->cachemounts);
 	free_plan(build);
 	cb_findings_done(&build->findings);
 	cb_buildfile_free(build->parsed);

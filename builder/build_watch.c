@@ -73,9 +73,9 @@ static bool lost(void *ctx, struct cb_vertex *vertex, bool inputs)
 	return true;
 }
 
-void cb_build_stand_in(struct cb_build *build, struct cb_vertex *vertex, uint32_t id)
+void cb_build_stand_in(struct cb_build *build, enum cb_stand_in which, struct cb_vertex *vertex, uint32_t id)
 {
-	*vertex = (struct cb_vertex){ .id = (unsigned int)build->plan->graph.n };
+	*vertex = (struct cb_vertex){ .id = (unsigned int)build->plan->graph.n + which };
 	build->shown[vertex->id] = id;
 }
 

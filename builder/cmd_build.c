@@ -15,6 +15,7 @@
 #include "builder/account.h"
 #include "builder/annotations.h"
 #include "builder/build.h"
+#include "builder/cachemounts.h"
 #include "builder/check_source.h"
 #include "builder/command.h"
 #include "builder/commit.h"
@@ -216,7 +217,7 @@ static int write_one(struct cb_build *build, const struct cb_output_request *req
 	void *arg = &writing;
 	int r;
 
-	cb_build_stand_in(build, &vertex, id);
+	cb_build_stand_in(build, CB_STAND_IN_OUTPUT, &vertex, id);
 	cb_progress_started(build->progress, id);
 	r = cb_scheduler_call(&build->scheduler, CB_LANE_NET, write_output, &arg, 1, err);
 	if (r < 0)
@@ -389,10 +390,12 @@ static int run(struct cb_build *build, const struct outputs *outputs, struct cb_
 		build->commits = cb_commits_new(build, &outputs->compression);
 	if (r == 0)
 		r = cb_build_run(build, outputs->needs, err);
+	cb_cachemounts_start(build->cachemounts, r == 0);
 	if (r == 0)
 		r = write_outputs(build, outputs, err);
 	if (r == 0)
 		r = cb_remotes_finish(build->remotes, err);
+	cb_cachemounts_finish(build->cachemounts);
 	return r;
 }
 

@@ -34,7 +34,8 @@ extern const struct cb_opt cb_size_options[], cb_diff_options[];
 int cb_cmd_size(int argc, char **argv);
 int cb_cmd_diff(int argc, char **argv);
 extern const struct cb_opt cb_push_options[], cb_pull_options[], cb_login_options[], cb_index_options[];
-extern const struct cb_opt cb_fsck_options[], cb_du_options[], cb_prune_options[], cb_policy_options[];
+extern const struct cb_opt cb_fsck_options[], cb_du_options[], cb_prune_options[], cb_policy_options[],
+	cb_cache_mount_options[];
 
 int cb_cmd_build(int argc, char **argv);
 int cb_cmd_check(int argc, char **argv);
@@ -56,6 +57,7 @@ int cb_cmd_inspect(int argc, char **argv);
 int cb_cmd_history(int argc, char **argv);
 int cb_cmd_save(int argc, char **argv);
 int cb_cmd_load(int argc, char **argv);
+int cb_cmd_cache_mount(int argc, char **argv);
 int cb_cmd_fsck(int argc, char **argv);
 int cb_cmd_du(int argc, char **argv);
 int cb_cmd_prune(int argc, char **argv);

@@ -6,16 +6,13 @@
 
 #include "base/owner.h"
 #include "builder/cachekey.h"
+#include "builder/remoteopen.h"
 #include "builder/remotes_inner.h"
 
 /** Failures in a row after which a cache is left alone. */
 #define FAILURES_MAX 2
 /** Layers of its records that were not to be had after which it is, too. */
 #define BROKEN_MAX 3
-/** A cache is worth less waiting than a registry. */
-#define CONNECT_MS 5000
-#define STALL_MS 20000
-#define TOTAL_MS 60000
 
 /* ---- opening -------------------------------------------------------------------------------------------------- */
 
@@ -26,77 +23,18 @@ int cb_remotes_check_spec(const char *text, bool to, struct cb_err **err)
 	return cb_remote_spec_parse(text, to, &spec, err);
 }
 
-/* An attribute, else a variable of the environment. */
-static const char *setting(const struct cb_remote_spec *spec, const char *key, const char *variable)
-{
-	const char *value = cb_remote_spec_get(spec, key);
-
-	return value ? value : getenv(variable);
-}
-
-/* "https://bucket.s3.region.amazonaws.com/prefix", or below an endpoint of its own. */
-static char *s3_url(const struct cb_remote_spec *spec, const char *region)
-{
-	const char *bucket = cb_remote_spec_get(spec, "bucket"), *prefix = cb_remote_spec_get(spec, "prefix");
-	const char *endpoint = setting(spec, "endpoint_url", "AWS_ENDPOINT_URL");
-	const char *rest = endpoint ? strstr(endpoint, "://") : NULL;
-
-	if (!prefix)
-		prefix = "";
-	if (!endpoint)
-		return cb_xasprintf("https://%s.s3.%s.amazonaws.com/%s", bucket, region, prefix);
-	if (cb_str_eq(cb_remote_spec_get(spec, "use_path_style"), "false") && rest)
-		return cb_xasprintf("%.*s://%s.%s/%s", (int)(rest - endpoint), endpoint, bucket, rest + 3, prefix);
-	return cb_xasprintf("%s/%s/%s", endpoint, bucket, prefix);
-}
-
-static int open_http(struct cb_remotes *remotes, struct cb_remote_end *end, struct cb_err **err)
-{
-	const struct cb_remote_spec *spec = &end->spec;
-	struct cb_registry_options shared = { 0 };
-	struct cb_remote_http_options options = { .url = cb_remote_spec_get(spec, "url") };
-	cleanup_free char *url = NULL;
-
-	cb_access_apply(&remotes->build->settings->access, &shared);
-	options.http = shared.http;
-	options.http.connect_timeout_ms = CONNECT_MS;
-	options.http.stall_timeout_ms = STALL_MS;
-	options.http.total_timeout_ms = TOTAL_MS;
-	options.http.retries = 1;
-	if (spec->type == CB_REMOTE_S3) {
-		options.region = setting(spec, "region", "AWS_REGION");
-		if (!options.region)
-			options.region = "us-east-1";
-		options.access_key = setting(spec, "access_key_id", "AWS_ACCESS_KEY_ID");
-		options.secret_key = setting(spec, "secret_access_key", "AWS_SECRET_ACCESS_KEY");
-		options.session_token = setting(spec, "session_token", "AWS_SESSION_TOKEN");
-		url = s3_url(spec, options.region);
-		options.url = url;
-		options.plain = true;
-	}
-	return cb_remote_http_new(&options, &end->cache, err);
-}
-
 static int open_end(
 	struct cb_remotes *remotes, struct cb_remote_end *end, const char *text, bool to, struct cb_err **err)
 {
+	const struct cb_remote_opening opening = { .access = &remotes->build->settings->access,
+		.registry = remotes->build->registry,
+		.to = to,
+		.option = to ? "--cache-to" : "--cache-from" };
 	int r = cb_remote_spec_parse(text, to, &end->spec, err);
 
 	if (r < 0)
 		return r;
-	switch (end->spec.type) {
-	case CB_REMOTE_LOCAL_DIR:
-		end->cache = cb_remote_dir_new(cb_remote_spec_get(&end->spec, to ? "dest" : "src"));
-		return 0;
-	case CB_REMOTE_REGISTRY:
-		r = cb_ref_parse(cb_remote_spec_get(&end->spec, "ref"), &end->ref, err);
-		if (r < 0)
-			return cb_err_wrap(err, CB_ERR_USAGE, "--cache-%s", to ? "to" : "from");
-		end->cache = cb_remote_registry_new(remotes->build->registry, end->ref);
-		return 0;
-	default:
-		return open_http(remotes, end, err);
-	}
+	return cb_remote_cache_open(&end->spec, &opening, &end->ref, &end->cache, err);
 }
 
 int cb_remotes_new(struct cb_build *build, struct cb_remotes **ret, struct cb_err **err)
@@ -203,9 +141,7 @@ void cb_remotes_key(const struct cb_remotes *remotes, const char *key, struct cb
 	cb_digest_of(text, strlen(text), ret);
 }
 
-/* A chain by the diff IDs of its layers: 1 when one is not known. */
-static int portable_chain(
-	struct cb_build *build, const struct cb_chain *chain, struct cb_digest *ret, struct cb_err **err)
+int cb_remotes_chain(struct cb_build *build, const struct cb_chain *chain, struct cb_digest *ret, struct cb_err **err)
 {
 	cleanup_buf struct cb_buf text = { 0 };
 
@@ -234,7 +170,8 @@ int cb_remotes_below(struct cb_build *build, const struct cb_vertex *vertex, str
 
 	if (parent && !parent->result)
 		return 1;
-	return portable_chain(build, parent ? ((const struct cb_step_result *)parent->result)->chain : NULL, ret, NULL)
+	return cb_remotes_chain(
+		       build, parent ? ((const struct cb_step_result *)parent->result)->chain : NULL, ret, NULL)
 		       ? 1
 		       : 0;
 }

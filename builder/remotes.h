@@ -43,6 +43,8 @@ int cb_remotes_ask_content(struct cb_remotes *remotes, struct cb_vertex *vertex)
 int cb_remotes_find_content(struct cb_remotes *remotes, struct cb_vertex *vertex, struct cb_step_result **ret);
 /** Coordinator, about ten times a second: gives up on answers that take too long. */
 void cb_remotes_tick(struct cb_remotes *remotes);
+/** What every store calls @chain: a digest of its diff IDs. 1 when one is not known. */
+int cb_remotes_chain(struct cb_build *build, const struct cb_chain *chain, struct cb_digest *ret, struct cb_err **err);
 /** What every store calls the file system below @vertex: 0, or 1 when that is not known. */
 int cb_remotes_below(struct cb_build *build, const struct cb_vertex *vertex, struct cb_digest *ret);
 /** Any thread: @cache did not give what a record of it promised; some such, and it is left alone. */

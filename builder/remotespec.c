@@ -23,6 +23,7 @@ static const struct {
 void cb_remote_spec_done(struct cb_remote_spec *spec)
 {
 	cb_strv_done(&spec->attrs);
+	cb_strv_done(&spec->ids);
 	*spec = (struct cb_remote_spec){ 0 };
 }
 
@@ -31,13 +32,19 @@ const char *cb_remote_spec_get(const struct cb_remote_spec *spec, const char *ke
 	return cb_env_get(&spec->attrs, key);
 }
 
-static int wrong(const char *text, bool to, const char *what, const char *hint, struct cb_err **err)
+/* What is being parsed. */
+struct parsing {
+	const char *text, *option;
+	bool to, mounts;
+};
+
+static int wrong(const struct parsing *p, const char *what, const char *hint, struct cb_err **err)
 {
-	cb_err_set(err, CB_ERR_USAGE, "--cache-%s %s: %s", to ? "to" : "from", text, what);
+	cb_err_set(err, CB_ERR_USAGE, "%s %s: %s", p->option, p->text, what);
 	return hint ? cb_err_hint(err, CB_ERR_USAGE, "%s", hint) : CB_ERR_USAGE;
 }
 
-static int find_type(const char *text, bool to, const char *name, size_t *ret, struct cb_err **err)
+static int find_type(const struct parsing *p, const char *name, size_t *ret, struct cb_err **err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
 		if (!strcmp(types[i].name, name)) {
@@ -45,7 +52,7 @@ static int find_type(const char *text, bool to, const char *name, size_t *ret, s
 			return 0;
 		}
 	}
-	return wrong(text, to, "there is no such type", "types are local, http, registry and s3", err);
+	return wrong(p, "there is no such type", "types are local, http, registry and s3", err);
 }
 
 static bool take_timeout(struct cb_remote_spec *spec)
@@ -57,77 +64,129 @@ static bool take_timeout(struct cb_remote_spec *spec)
 				   spec->timeout_ns <= INT64_C(3600000000000));
 }
 
-static int take_mode(struct cb_remote_spec *spec, const char *text, bool to, struct cb_err **err)
+static int take_mode(struct cb_remote_spec *spec, const struct parsing *p, struct cb_err **err)
 {
 	const char *mode = cb_remote_spec_get(spec, "mode"), *ignore = cb_remote_spec_get(spec, "ignore-error");
 
 	if (mode && strcmp(mode, "min") != 0 && strcmp(mode, "max") != 0)
-		return wrong(text, to, "mode is min or max", NULL, err);
+		return wrong(p, "mode is min or max", NULL, err);
 	if (ignore && strcmp(ignore, "true") != 0 && strcmp(ignore, "false") != 0)
-		return wrong(text, to, "ignore-error is true or false", NULL, err);
+		return wrong(p, "ignore-error is true or false", NULL, err);
 	if (!take_timeout(spec))
-		return wrong(text, to, "timeout is a duration such as 5s, from 100ms to 1h", NULL, err);
+		return wrong(p, "timeout is a duration such as 5s, from 100ms to 1h", NULL, err);
 	spec->max = cb_str_eq(mode, "max");
 	spec->must = cb_str_eq(ignore, "false");
 	return 0;
 }
 
-static int check_attrs(const struct cb_remote_spec *spec, const char *text, bool to, size_t type, struct cb_err **err)
+static int take_size(
+	const struct cb_remote_spec *spec, const struct parsing *p, const char *key, uint64_t *ret, struct cb_err **err)
 {
-	const char *needed = to ? types[type].needs_to : types[type].needs_from;
+	const char *value = cb_remote_spec_get(spec, key);
+	cleanup_free char *what = cb_xasprintf("%s is a size (2g)", key);
+
+	if (value && (!cb_num_size(value, ret) || !*ret))
+		return wrong(p, what, NULL, err);
+	return 0;
+}
+
+static int take_sizes(struct cb_remote_spec *spec, const struct parsing *p, struct cb_err **err)
+{
+	const char *on = cb_remote_spec_get(spec, "on");
+	int r = take_size(spec, p, "max-size", &spec->max_size, err);
+
+	if (r == 0)
+		r = take_size(spec, p, "max-total", &spec->max_total, err);
+	if (r == 0 && on && strcmp(on, "always") != 0 && strcmp(on, "success") != 0)
+		return wrong(p, "on is always or success", NULL, err);
+	spec->on_success = cb_str_eq(on, "success");
+	return r;
+}
+
+/* Those that do not say where the cache is. */
+static const char *common_attrs(const struct parsing *p)
+{
+	if (p->mounts)
+		return p->to ? " scope branch fallback id max-size max-total on "
+			     : " scope branch fallback id max-size ";
+	return p->to ? " mode ignore-error " : " timeout ";
+}
+
+static int check_attrs(const struct cb_remote_spec *spec, const struct parsing *p, size_t type, struct cb_err **err)
+{
+	const char *needed = p->to ? types[type].needs_to : types[type].needs_from;
 
 	for (size_t i = 0; i < spec->attrs.n; i++) {
 		cleanup_free char *key = cb_xstrndup(spec->attrs.v[i], strcspn(spec->attrs.v[i], "="));
 		cleanup_free char *word = cb_xasprintf(" %s ", key), *what = NULL;
 
-		if (!strcmp(key, "type") || (!to && !strcmp(key, "timeout")) ||
-			(to && (!strcmp(key, "mode") || !strcmp(key, "ignore-error"))) ||
-			strstr(types[type].attrs, word))
+		if (!strcmp(key, "type") || strstr(common_attrs(p), word) || strstr(types[type].attrs, word))
 			continue;
 		what = cb_xasprintf("unknown attribute \"%s\"", key);
-		return wrong(text, to, what, NULL, err);
+		return wrong(p, what, NULL, err);
 	}
 	if (!cb_remote_spec_get(spec, needed)) {
 		cleanup_free char *what = cb_xasprintf("%s= is missing", needed);
 
-		return wrong(text, to, what, NULL, err);
+		return wrong(p, what, NULL, err);
 	}
 	return 0;
 }
 
-int cb_remote_spec_parse(const char *text, bool to, struct cb_remote_spec *ret, struct cb_err **err)
+static int parse(const struct parsing *p, struct cb_remote_spec *ret, struct cb_err **err)
 {
 	cleanup_strv struct cb_strv fields = { 0 };
 	const char *name;
 	size_t type = 0;
 	int r;
 
-	if (!*text)
-		return wrong(text, to, "nothing is named", NULL, err);
-	if (!strchr(text, '=')) {
+	if (!*p->text)
+		return wrong(p, "nothing is named", NULL, err);
+	if (!strchr(p->text, '=')) {
 		cb_env_set(&ret->attrs, "type", "registry");
-		cb_env_set(&ret->attrs, "ref", text);
-	} else if (cb_csv_split(text, &fields, err) < 0) {
-		return cb_err_wrap(err, CB_ERR_USAGE, "--cache-%s", to ? "to" : "from");
+		cb_env_set(&ret->attrs, "ref", p->text);
+	} else if (cb_csv_split(p->text, &fields, err) < 0) {
+		return cb_err_wrap(err, CB_ERR_USAGE, "%s", p->option);
 	}
 	for (size_t i = 0; i < fields.n; i++) {
 		const char *eq = strchr(fields.v[i], '=');
 		cleanup_free char *key = NULL;
 
 		if (!eq || eq == fields.v[i])
-			return wrong(text, to, "it is a list of key=value", NULL, err);
+			return wrong(p, "it is a list of key=value", NULL, err);
 		key = cb_xstrndup(fields.v[i], (size_t)(eq - fields.v[i]));
-		cb_env_set(&ret->attrs, cb_str_lower(key), eq + 1);
+		cb_str_lower(key);
+		/* Any of several. */
+		if (p->mounts && !strcmp(key, "id"))
+			cb_strv_add(&ret->ids, eq + 1);
+		else
+			cb_env_set(&ret->attrs, key, eq + 1);
 	}
 	name = cb_remote_spec_get(ret, "type");
 	if (!name)
-		return wrong(text, to, "type= is missing", "types are local, http, registry and s3", err);
-	r = find_type(text, to, name, &type, err);
+		return wrong(p, "type= is missing", "types are local, http, registry and s3", err);
+	r = find_type(p, name, &type, err);
+	ret->mounts = p->mounts;
 	if (r == 0)
-		r = take_mode(ret, text, to, err);
+		r = p->mounts ? take_sizes(ret, p, err) : take_mode(ret, p, err);
 	if (r == 0)
-		r = check_attrs(ret, text, to, type, err);
+		r = check_attrs(ret, p, type, err);
 	if (r == 0)
 		ret->type = types[type].type;
 	return r;
+}
+
+int cb_remote_spec_parse(const char *text, bool to, struct cb_remote_spec *ret, struct cb_err **err)
+{
+	const struct parsing parsing = { text, to ? "--cache-to" : "--cache-from", to, false };
+
+	return parse(&parsing, ret, err);
+}
+
+int cb_remote_spec_parse_mounts(
+	const char *text, bool to, const char *option, struct cb_remote_spec *ret, struct cb_err **err)
+{
+	const struct parsing parsing = { text, option, to, true };
+
+	return parse(&parsing, ret, err);
 }

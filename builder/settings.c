@@ -7,6 +7,7 @@
 
 #include "base/csv.h"
 #include "base/num.h"
+#include "builder/cachemounts.h"
 #include "builder/remotes.h"
 #include "builder/secret.h"
 #include "builder/settings_ids.h"
@@ -27,8 +28,9 @@ void cb_settings_done(struct cb_settings *settings)
 		settings->hostname };
 	struct cb_strv *lists[] = { &settings->build_args, &settings->build_contexts, &settings->platforms,
 		&settings->labels, &settings->tags, &settings->no_cache_filter, &settings->cache_from,
-		&settings->cache_to, &settings->add_hosts, &settings->allow, &settings->ignored, &settings->annotations,
-		&settings->ci_outputs, &settings->dns, &settings->dns_search, &settings->dns_options };
+		&settings->cache_to, &settings->cache_mount_from, &settings->cache_mount_to, &settings->add_hosts,
+		&settings->allow, &settings->ignored, &settings->annotations, &settings->ci_outputs, &settings->dns,
+		&settings->dns_search, &settings->dns_options };
 
 	for (size_t i = 0; i < ARRAY_SIZE(strings); i++)
 		free(strings[i]);
@@ -253,6 +255,15 @@ static int add_list(struct cb_strv *list, const char *option, const char *text, 
 	return 0;
 }
 
+static int add_cache_mount(struct cb_settings *settings, bool to, const char *value, struct cb_err **err)
+{
+	int r = cb_cachemounts_check_spec(to ? "--cache-mount-to" : "--cache-mount-from", value, to, err);
+
+	if (r == 0)
+		cb_strv_add(to ? &settings->cache_mount_to : &settings->cache_mount_from, value);
+	return r;
+}
+
 static int add_cache(struct cb_settings *settings, bool to, const char *value, struct cb_err **err)
 {
 	int r = cb_remotes_check_spec(value, to, err);
@@ -412,6 +423,9 @@ int cb_settings_set(struct cb_settings *settings, const struct cb_opt *opt, cons
 	case SET_CACHE_FROM:
 	case SET_CACHE_TO:
 		return add_cache(settings, opt->id == SET_CACHE_TO, value, err);
+	case SET_CACHE_MOUNT_FROM:
+	case SET_CACHE_MOUNT_TO:
+		return add_cache_mount(settings, opt->id == SET_CACHE_MOUNT_TO, value, err);
 	case SET_EXPLAIN:
 		return set_explain(settings, value, err);
 	case SET_ISOLATION:

@@ -91,6 +91,7 @@ struct cb_settings {
 	bool push; /* to the registries of the names */
 	enum cb_explain_mode explain;
 	struct cb_strv cache_from, cache_to; /* as given */
+	struct cb_strv cache_mount_from, cache_mount_to;
 	/* steps */
 	enum cb_network network;  /* --network: of RUN steps without a flag of their own */
 	struct cb_strv add_hosts; /* "name=address" */

@@ -10,6 +10,8 @@
 #include "base/fd.h"
 #include "base/owner.h"
 #include "base/path.h"
+#include "builder/cachemounts.h"
+#include "builder/remotes.h"
 #include "builder/secret.h"
 #include "builder/sshagent.h"
 #include "layers/cachemount.h"
@@ -164,7 +166,7 @@ static int lock_private(
 {
 	for (unsigned int i = 0; i < PRIVATE_MAX; i++) {
 		cleanup_free char *own = i ? cb_xasprintf("%s-%u", name, i) : cb_xstrdup(name);
-		cleanup_free char *key = cb_xasprintf("cachemount %s", own);
+		cleanup_free char *key = cb_cachemount_lock_key(own);
 		int r = cb_lock_try(build->store, key, ret, err);
 
 		if (r <= 0) {
@@ -194,7 +196,7 @@ static char *name_of(const struct cb_op_mount *op)
 static int seed_cache(
 	struct cb_build *build, const struct cb_op_mount *op, const char *name, int fd, struct cb_err **err)
 {
-	static const char mark[] = "user.cbuild.seeded";
+	static const char mark[] = CB_CACHEMOUNT_SEEDED;
 	CB_CLEANUP(cb_lock_free) struct cb_lock *lock = NULL;
 	cleanup_free char *key = cb_xasprintf("cachemount seed %s", name);
 	int r = cb_lock_wait(build->store, key, build->scheduler.cancel, &lock, err);
@@ -236,8 +238,37 @@ static int open_cache(struct cb_build *build, const struct cb_op_mount *op, cons
 	return cb_err_hint(err, r, "see what this host or container allows, and how to get more: cbuild doctor");
 }
 
-static int make_cache(struct cb_build *build, const struct cb_op_mount *op, const struct cb_run_mounts *mounts,
-	struct cb_run_mount *mount, struct cb_mount_hold *hold, struct cb_err **err)
+/* What it is called where snapshots have other names; NULL when that is not known. */
+static char *travel_name_of(struct cb_build *build, const struct cb_op_mount *op)
+{
+	const struct cb_step_result *source = op->source ? op->source->result : NULL;
+	cleanup_free char *text = NULL;
+	struct cb_digest digest;
+
+	if (!op->sub)
+		return cb_xstrdup(op->cache_name);
+	if (cb_remotes_chain(build, source ? source->chain : NULL, &digest, NULL) != 0)
+		return NULL;
+	text = cb_xasprintf("%s\n%s\n%s", op->cache_name, digest.text, op->sub);
+	cb_digest_of(text, strlen(text), &digest);
+	return cb_xstrndup(cb_digest_hex(&digest), 32);
+}
+
+/* Of several of a private mount the @first one travels. */
+static int prepare_cache(struct cb_build *build, const struct cb_vertex *vertex, const struct cb_op_mount *op,
+	const char *name, bool first, struct cb_err **err)
+{
+	cleanup_free char *travel = build->cachemounts && first ? travel_name_of(build, op) : NULL;
+	const struct cb_cachemount_use use = { .name = name,
+		.travel = travel,
+		.title = op->mount->id ? op->mount->id : op->mount->target,
+		.locked = op->mount->sharing != CB_SHARING_SHARED };
+
+	return travel ? cb_cachemounts_prepare(build->cachemounts, vertex, &use, err) : 0;
+}
+
+static int make_cache(struct cb_build *build, const struct cb_vertex *vertex, const struct cb_op_mount *op,
+	const struct cb_run_mounts *mounts, struct cb_run_mount *mount, struct cb_mount_hold *hold, struct cb_err **err)
 {
 	cleanup_free char *shared = name_of(op), *name = NULL;
 	int r = 0;
@@ -247,11 +278,13 @@ static int make_cache(struct cb_build *build, const struct cb_op_mount *op, cons
 	} else {
 		name = cb_xstrdup(shared);
 		if (op->mount->sharing == CB_SHARING_LOCKED && !holds_cache(mounts, name)) {
-			cleanup_free char *key = cb_xasprintf("cachemount %s", name);
+			cleanup_free char *key = cb_cachemount_lock_key(name);
 
 			r = cb_lock_wait(build->store, key, build->scheduler.cancel, &hold->lock, err);
 		}
 	}
+	if (r == 0)
+		r = prepare_cache(build, vertex, op, name, strcmp(name, shared) == 0, err);
 	if (r == 0)
 		r = open_cache(build, op, mounts, name, hold, err);
 	if (r == 0 && op->sub)
@@ -331,8 +364,9 @@ static int make_ssh(struct cb_build *build, const struct cb_mount *m, unsigned i
 
 /* ---- all ------------------------------------------------------------------------------------------------------ */
 
-static int make_one(struct cb_build *build, const struct cb_op_mount *op, unsigned int ssh,
-	const struct cb_run_mounts *mounts, struct cb_mount_hold *hold, struct cb_strv *env, struct cb_err **err)
+static int make_one(struct cb_build *build, const struct cb_vertex *vertex, const struct cb_op_mount *op,
+	unsigned int ssh, const struct cb_run_mounts *mounts, struct cb_mount_hold *hold, struct cb_strv *env,
+	struct cb_err **err)
 {
 	const struct cb_mount *m = op->mount;
 	struct cb_run_mount *mount = &hold->mount;
@@ -342,7 +376,7 @@ static int make_one(struct cb_build *build, const struct cb_op_mount *op, unsign
 	case CB_MOUNT_BIND:
 		return make_bind(build, op, mount, hold, err);
 	case CB_MOUNT_CACHE:
-		return make_cache(build, op, mounts, mount, hold, err);
+		return make_cache(build, vertex, op, mounts, mount, hold, err);
 	case CB_MOUNT_TMPFS:
 		mount->kind = CB_RUN_MOUNT_TMPFS;
 		mount->size = m->has_size ? m->size : 0;
@@ -395,7 +429,7 @@ int cb_run_mounts_make(struct cb_build *build, const struct cb_vertex *vertex, s
 
 		*hold = (struct cb_mount_hold){ .fd = -EBADF, .use = -EBADF, .order = at, .mount = CB_RUN_MOUNT_INIT };
 		ret->n_holds++;
-		r = make_one(build, order[i], ssh_number(op, at), ret, hold, env, err);
+		r = make_one(build, vertex, order[i], ssh_number(op, at), ret, hold, env, err);
 		if (r < 0) {
 			cb_run_mounts_done(ret);
 			return r;

@@ -36,7 +36,7 @@ while IFS= read -r command <&3; do
 		;;
 	"cbuild -t app:1 ." | "cbuild -f Buildfile -o type=oci,dest=app.tar ." | "cbuild -o type=docker,dest=app.tar ." | "cbuild -o out ." | \
 		"cbuild graph ." | "cbuild run app:1" | "cbuild parse Buildfile" | "cbuild check ." | "cbuild fmt --check Buildfile" | "cbuild flatten ." | \
-		"cbuild doctor" | "cbuild build --explain ." | "cbuild du" | "cbuild policy --keep-storage 20g" | "cbuild fsck --repair" | \
+		"cbuild doctor" | "cbuild build --explain ." | "cbuild cache-mount ls" | "cbuild du" | "cbuild policy --keep-storage 20g" | "cbuild fsck --repair" | \
 		"cbuild images" | "cbuild -t app:1 --output-env result.env ." | "cbuild build --reproducible -t app:1 .")
 		status 0 sh -c "$command"
 		;;
@@ -45,7 +45,7 @@ while IFS= read -r command <&3; do
 		# shellcheck disable=SC2086 # words
 		status 0 $command
 		;;
-	"cbuild build --cache-from REF --cache-to REF .")
+	"cbuild build --cache-from REF --cache-to REF ." | "cbuild build --cache-mount-from REF --cache-mount-to REF .")
 		registry_start
 		status 0 sh -c "${command//REF/$registry/cache:app}"
 		;;
