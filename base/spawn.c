@@ -8,6 +8,7 @@
 #include <spawn.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -106,8 +107,19 @@ static void feed(struct child *child, const struct cb_spawn *spec, size_t *sent)
 	}
 }
 
-/* Returns 1 when the time is over, or nobody wants it any more. */
-static int converse(struct child *child, const struct cb_spawn *spec, struct cb_buf *out, struct cb_buf *errout)
+/* Milliseconds until @end, or until the watcher is to be asked; -1: for ever. */
+static int pause_of(const struct cb_spawn *spec, uint64_t now, uint64_t end)
+{
+	uint64_t left = end == UINT64_MAX ? UINT64_MAX : (end - now) / 1000000u + 1;
+
+	if (spec->watch)
+		left = CB_MIN(left, (uint64_t)CB_SPAWN_WATCH_MS);
+	return left == UINT64_MAX ? -1 : (int)CB_MIN(left, (uint64_t)INT_MAX);
+}
+
+/* Returns 1 when the time is over, or nobody wants it any more; the watcher's code when that is negative. */
+static int converse(struct child *child, const struct cb_spawn *spec, struct cb_buf *out, struct cb_buf *errout,
+	struct cb_err **err)
 {
 	uint64_t end = spec->timeout_ms ? cb_time_mono() + (uint64_t)spec->timeout_ms * 1000000u : UINT64_MAX;
 	size_t max = spec->max_output ? spec->max_output : (size_t)1 << 20, sent = 0;
@@ -120,10 +132,14 @@ static int converse(struct child *child, const struct cb_spawn *spec, struct cb_
 			{ .fd = cb_cancel_fd(spec->cancel), .events = POLLIN },
 		};
 		uint64_t now = cb_time_mono();
+		int r;
 
 		if (now >= end || cb_cancel_raised(spec->cancel))
 			return 1;
-		if (poll(fds, ARRAY_SIZE(fds), spec->timeout_ms ? (int)((end - now) / 1000000u) + 1 : -1) < 0)
+		r = spec->watch ? spec->watch(spec->watch_arg, err) : 0;
+		if (r < 0)
+			return r;
+		if (poll(fds, ARRAY_SIZE(fds), pause_of(spec, now, end)) < 0)
 			continue;
 		if (fds[0].revents)
 			feed(child, spec, &sent);
@@ -143,13 +159,21 @@ int cb_spawn_run(const struct cb_spawn *spec, struct cb_buf *out, struct cb_buf 
 	r = start(spec, &child, err);
 	if (r < 0)
 		return r;
-	late = converse(&child, spec, out, errout);
+	/* Before it wrote much: of a program's own making nothing is that fast. */
+	if (spec->max_file) {
+		struct rlimit limit = { spec->max_file, spec->max_file };
+
+		(void)prlimit(child.pid, RLIMIT_FSIZE, &limit, NULL);
+	}
+	late = converse(&child, spec, out, errout, err);
 	child_close(&child);
 	if (late)
 		kill(-child.pid, SIGKILL);
 	while (waitpid(child.pid, &status, 0) < 0)
 		if (errno != EINTR)
 			return cb_err_errno(err, errno, "wait for %s", spec->argv[0]);
+	if (late < 0)
+		return late;
 	r = cb_cancel_check(late ? spec->cancel : NULL, err);
 	if (r < 0)
 		return r;

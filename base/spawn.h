@@ -5,6 +5,7 @@
 #define CB_BASE_SPAWN_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/cancel.h"
@@ -19,7 +20,13 @@ struct cb_spawn {
 	size_t max_output;              /* per stream; more is dropped; 0: 1 MiB */
 	int timeout_ms;                 /* 0: none; then SIGKILL to its process group and CB_ERR_LIMIT */
 	const struct cb_cancel *cancel; /* the same when it is raised, with CB_ERR_CANCELED; or NULL */
+	uint64_t max_file;              /* largest file it may write (RLIMIT_FSIZE); 0: any */
+	/** Asked every CB_SPAWN_WATCH_MS while it runs: a negative code ends it as a time limit does. Or NULL. */
+	int (*watch)(void *arg, struct cb_err **err);
+	void *watch_arg;
 };
+
+#define CB_SPAWN_WATCH_MS 250
 
 /**
  * Runs to the end. Returns the exit status 0..255 (128 + signal when killed), or a negative code when it could not be

@@ -296,15 +296,12 @@ static int set_checksum(struct cb_context *context, const char *text, struct cb_
 		context->git->checksum = cb_str_lower(cb_xstrdup(text));
 		return 0;
 	}
-	if (cb_digest_parse(text, &context->checksum))
-		return 0;
-	cb_err_set(err, CB_ERR_INPUT, "--checksum=%s: unsupported algorithm or invalid digest", text);
-	return cb_err_hint(err, CB_ERR_INPUT, "expected sha256: and 64 hex digits in lower case");
+	return cb_checksum_parse(text, &context->checksum, err);
 }
 
 static bool same_source(const struct cb_context *a, const struct cb_context *b)
 {
-	return a->remote == b->remote && cb_str_eq(a->path, b->path) && cb_digest_equal(&a->checksum, &b->checksum) &&
+	return a->remote == b->remote && cb_str_eq(a->path, b->path) && cb_str_eq(a->checksum.text, b->checksum.text) &&
 	       (!a->git ||
 		       (a->git->keep_git_dir == b->git->keep_git_dir && cb_str_eq(a->git->checksum, b->git->checksum)));
 }

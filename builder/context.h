@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "builder/settings.h"
+#include "layers/checksum.h"
 #include "layers/contenthash.h"
 #include "layers/giturl.h"
 #include "layers/platform.h"
@@ -40,12 +41,12 @@ struct cb_context {
 	char *ignore_file; /* replaces .dockerignore of the context when it exists; or NULL */
 	/* of a remote one: */
 	enum cb_remote remote;
-	char *shown;               /* path without credentials */
-	struct cb_git_url *git;    /* of CB_REMOTE_GIT */
-	bool unpack;               /* an archive becomes what is in it */
-	struct cb_digest checksum; /* that the content of an URL must have; or unset */
-	char *file_name;           /* of CB_REMOTE_URL: what its file is called */
-	unsigned int line, col;    /* of the ADD, or 0 */
+	char *shown;                 /* path without credentials */
+	struct cb_git_url *git;      /* of CB_REMOTE_GIT */
+	bool unpack;                 /* an archive becomes what is in it */
+	struct cb_checksum checksum; /* that the content of an URL must have; or unset */
+	char *file_name;             /* of CB_REMOTE_URL: what its file is called */
+	unsigned int line, col;      /* of the ADD, or 0 */
 	/* once opened: */
 	struct cb_tree *tree;
 	struct cb_ignore *ignore;       /* NULL: nothing is ignored */

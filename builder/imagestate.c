@@ -9,6 +9,7 @@
 #include "base/num.h"
 #include "base/path.h"
 #include "base/timefmt.h"
+#include "builder/ports.h"
 
 #define COMMENT "buildkit.dockerfile.v0"
 #define COMMENT_SYNTHETIC "buildkit.exporter.image.v0"
@@ -247,41 +248,11 @@ void cb_imagestate_healthcheck(struct cb_imagestate *state, const struct cb_heal
 	cb_imagestate_history(state, cb_buf_str(&text), false);
 }
 
-/* Ports of one word, each as "80/tcp". */
-static int expand_port(const char *word, struct cb_strv *ret, struct cb_err **err)
-{
-	cleanup_free char *text = cb_xstrdup(word);
-	cleanup_free char *proto = NULL;
-	char *slash = strrchr(text, '/'), *ports, *dash;
-	uint32_t from, to;
-
-	proto = cb_str_lower(cb_xstrdup(slash && slash[1] ? slash + 1 : "tcp"));
-	if (slash)
-		*slash = '\0';
-	if (!cb_str_eq(proto, "tcp") && !cb_str_eq(proto, "udp") && !cb_str_eq(proto, "sctp"))
-		return cb_err_set(err, CB_ERR_INPUT, "invalid protocol \"%s\" in port \"%s\"", proto, word);
-	/* "address:host port:port": what publishes is not the image's business. */
-	ports = strrchr(text, ':');
-	ports = ports ? ports + 1 : text;
-	dash = strchr(ports, '-');
-	if (dash)
-		*dash++ = '\0';
-	if (!cb_num_u32(ports, &from) || from > 65535 || (dash && (!cb_num_u32(dash, &to) || to > 65535)))
-		return cb_err_set(err, CB_ERR_INPUT, "invalid port \"%s\"", word);
-	if (!dash)
-		to = from;
-	if (to < from)
-		return cb_err_set(err, CB_ERR_INPUT, "invalid port range \"%s\": it ends before it begins", word);
-	for (uint32_t port = from; port <= to; port++)
-		cb_strv_addf(ret, "%u/%s", port, proto);
-	return 0;
-}
-
 int cb_imagestate_check_port(const char *word, struct cb_err **err)
 {
 	cleanup_strv struct cb_strv ports = { 0 };
 
-	return expand_port(word, &ports, err);
+	return cb_ports_expand(word, &ports, err);
 }
 
 int cb_imagestate_expose(struct cb_imagestate *state, const struct cb_strv *words, struct cb_err **err)
@@ -289,7 +260,7 @@ int cb_imagestate_expose(struct cb_imagestate *state, const struct cb_strv *word
 	cleanup_strv struct cb_strv ports = { 0 };
 
 	for (size_t i = 0; i < words->n; i++) {
-		int r = expand_port(words->v[i], &ports, err);
+		int r = cb_ports_expand(words->v[i], &ports, err);
 
 		if (r < 0)
 			return r;

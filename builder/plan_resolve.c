@@ -60,26 +60,86 @@ static int from_named(struct cb_planner *p, const struct cb_named_context *named
 	return base_of(p, named->image, true, platform, line, col, &ret->base, err);
 }
 
+/* The stage that COPY --from=@name (@numbers) or a mount means, wherever it stands, or NULL. */
+static const struct cb_stage *stage_of(const struct cb_planner *p, const char *name, bool numbers)
+{
+	const char *digits = name + (*name == '+' || *name == '-');
+	uint32_t index;
+
+	if (!numbers || !cb_num_u32(digits, &index))
+		return cb_buildfile_stage(p->opts.file, name);
+	return index < p->n_stages && (*name != '-' || !index) ? p->stages[index].stage : NULL;
+}
+
+static bool is_number(const char *name)
+{
+	uint32_t index;
+
+	return cb_num_u32(name + (*name == '+' || *name == '-'), &index);
+}
+
+/* Stages that are still to be looked at. */
+struct pending {
+	const struct cb_stage **v;
+	bool *seen; /* by index */
+	size_t n;
+};
+
+static void pend(struct pending *pending, const struct cb_stage *stage)
+{
+	if (!stage || pending->seen[stage->index])
+		return;
+	pending->seen[stage->index] = true;
+	pending->v[pending->n++] = stage;
+}
+
+/* Whether @from takes files of @what, itself or by way of others: then none of the two can be first. */
+static bool takes_from(const struct cb_planner *p, const struct cb_stage *from, const struct cb_stage *what)
+{
+	cleanup_free const struct cb_stage **v = cb_xcalloc(p->n_stages, sizeof(*v));
+	cleanup_free bool *seen = cb_xcalloc(p->n_stages, sizeof(*seen));
+	struct pending pending = { .v = v, .seen = seen };
+
+	pend(&pending, from);
+	while (pending.n && !seen[what->index]) {
+		const struct cb_stage *stage = pending.v[--pending.n];
+
+		for (size_t i = 0; i < stage->n_instrs; i++) {
+			const struct cb_instr *instr = &stage->instrs[i];
+
+			if (instr->kw == CB_KW_COPY && instr->copy.from.s)
+				pend(&pending, stage_of(p, instr->copy.from.s, true));
+			for (size_t k = 0; instr->kw == CB_KW_RUN && k < instr->run.n_mounts; k++)
+				if (instr->run.mounts[k].from)
+					pend(&pending, stage_of(p, instr->run.mounts[k].from, false));
+		}
+	}
+	return seen[what->index];
+}
+
 int plan_find_from(struct cb_planner *p, struct stage_plan *at, const char *name, bool numbers, unsigned int line,
 	unsigned int col, struct from *ret, struct cb_err **err)
 {
 	const struct cb_named_context *named = cb_contexts_find(p->opts.contexts, name, &p->platform);
-	const struct cb_stage *stage = NULL;
-	uint32_t index;
+	const struct cb_stage *stage = stage_of(p, name, numbers);
 
 	*ret = (struct from){ .kind = FROM_SCRATCH };
+	/* A stage that a context takes the place of is not there under its number either. */
+	if (!named && numbers && stage && stage->name)
+		named = cb_contexts_find(p->opts.contexts, stage->name, &p->platform);
 	if (named)
 		return from_named(p, named, &p->platform, line, col, ret, err);
-	if (numbers && cb_num_u32(name, &index)) {
-		if (index >= p->n_stages)
-			return cb_err_at(err, CB_ERR_INPUT, line, col,
-				"invalid stage index %u: the last stage of the file is %zu", index, p->n_stages - 1);
-		stage = p->stages[index].stage;
-	} else {
-		stage = cb_buildfile_stage(p->opts.file, name);
-	}
+	if (!stage && numbers && is_number(name))
+		return cb_err_at(err, CB_ERR_INPUT, line, col,
+			"invalid stage index %s: the last stage of the file is %zu", name, p->n_stages - 1);
 	if (stage) {
-		if (stage->index >= at->stage->index)
+		if (stage == at->stage)
+			return cb_err_at(err, CB_ERR_INPUT, line, col,
+				"circular dependency: the stage \"%s\" copies from itself", name);
+		if (stage->index > at->stage->index && takes_from(p, stage, at->stage))
+			return cb_err_at(err, CB_ERR_INPUT, line, col,
+				"circular dependency: stage \"%s\" needs this stage, too", name);
+		if (stage->index > at->stage->index)
 			return cb_err_at(err, CB_ERR_INPUT, line, col,
 				"cannot copy from stage \"%s\": it needs to be defined before the current stage", name);
 		*ret = (struct from){ .kind = FROM_STAGE, .stage = &p->stages[stage->index] };

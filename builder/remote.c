@@ -9,7 +9,9 @@
 
 #include "base/fd.h"
 #include "base/json.h"
+#include "base/num.h"
 #include "base/path.h"
+#include "base/timefmt.h"
 #include "builder/secret.h"
 #include "layers/archive.h"
 #include "layers/fetch_git.h"
@@ -243,6 +245,34 @@ static int64_t get_number(json_t *facts, const char *key)
 	return json_integer_value(json_object_get(facts, key));
 }
 
+/* When a download that begins now must be done. */
+static uint64_t deadline(const struct cb_remote_access *access)
+{
+	int64_t timeout = access->settings->fetch_timeout;
+
+	return timeout ? cb_time_mono() + (uint64_t)timeout : 0;
+}
+
+#define LIMIT_HINT "--fetch-limit SIZE allows more"
+
+/* The bound is an option: its error says which. */
+static int time_hint(const struct cb_remote_access *access, int r, struct cb_err **err)
+{
+	cleanup_buf struct cb_buf time = { 0 };
+
+	if (r != CB_ERR_TIMEOUT)
+		return r;
+	cb_num_format_duration(&time, access->settings->fetch_timeout);
+	return cb_err_hint(err, r, "--fetch-timeout is %s", cb_buf_str(&time));
+}
+
+/* What is kept was verified with sha256 always, with the last other algorithm that was asked for. */
+static bool has_checksum(json_t *facts, const char *want)
+{
+	return cb_str_eq(json_string_value(json_object_get(facts, "digest")), want) ||
+	       cb_str_eq(json_string_value(json_object_get(facts, "checksum")), want);
+}
+
 /* Downloads into a new snapshot. 0 kept, 1 what is kept is still good. */
 static int download(struct cb_context *context, const struct cb_remote_access *access, const struct cb_digest *key,
 	json_t *facts, int *ret_fd, struct cb_err **err)
@@ -255,8 +285,10 @@ static int download(struct cb_context *context, const struct cb_remote_access *a
 	struct cb_fetch_url req = { .url = context->path,
 		.etag = json_string_value(json_object_get(facts, "etag")),
 		.last_modified = json_string_value(json_object_get(facts, "last_modified")),
-		.max_size = CB_REMOTE_URL_MAX,
-		.checksum = cb_digest_is_set(&context->checksum) ? &context->checksum : NULL,
+		.max_size = access->settings->fetch_limit,
+		.limit_hint = LIMIT_HINT,
+		.deadline_ns = deadline(access),
+		.checksum = cb_checksum_is_set(&context->checksum) ? &context->checksum : NULL,
 		.cancel = access->cancel,
 		.progress = access->progress,
 		.userdata = access->userdata };
@@ -274,7 +306,7 @@ static int download(struct cb_context *context, const struct cb_remote_access *a
 		return cb_err_errno(err, errno, "file for %s", context->shown);
 	r = cb_fetch_url(access->http, &req, fd, &got, err);
 	if (r != 0)
-		return r;
+		return time_hint(access, r, err);
 	times[0] = times[1] = got.mtime;
 	if (fchmod(fd, 0600) < 0 || futimens(fd, times) < 0)
 		return cb_err_errno(err, errno, "file for %s", context->shown);
@@ -285,6 +317,8 @@ static int download(struct cb_context *context, const struct cb_remote_access *a
 		json_object_set_new(fresh, "etag", json_string(got.etag));
 	if (got.last_modified)
 		json_object_set_new(fresh, "last_modified", json_string(got.last_modified));
+	if (req.checksum)
+		json_object_set_new(fresh, "checksum", json_string(req.checksum->text));
 	return keep(access->store, key, snapshot, fresh, ret_fd, err);
 }
 
@@ -305,8 +339,8 @@ static int open_url(struct cb_context *context, const struct cb_remote_access *a
 		r = find_kept(access->store, &key, &kept, &facts, err);
 	if (r < 0)
 		return r;
-	known = r > 0 && cb_digest_is_set(&context->checksum);
-	if (known && cb_str_eq(json_string_value(json_object_get(facts, "digest")), context->checksum.text)) {
+	known = r > 0 && cb_checksum_is_set(&context->checksum);
+	if (known && has_checksum(facts, context->checksum.text)) {
 		here = 1;
 	} else {
 		/* Other content than the checksum wants is no base for "unchanged". */
@@ -393,7 +427,7 @@ static int checkout(struct cb_context *context, const struct cb_git_access *git,
 	if (r == 0)
 		r = cb_git_checkout(context->git, git, commit, cb_snapshot_fs(snapshot), &context->time, err);
 	if (r < 0)
-		return r;
+		return time_hint(access, r, err);
 	facts = json_pack("{s:s, s:I}", "commit", commit->hash, "time", (json_int_t)context->time);
 	return keep(access->store, &key, snapshot, facts, ret_fd, err);
 }
@@ -401,14 +435,18 @@ static int checkout(struct cb_context *context, const struct cb_git_access *git,
 static int open_git(struct cb_context *context, const struct cb_remote_access *access, int *ret_fd, struct cb_err **err)
 {
 	__attribute__((cleanup(cb_git_commit_done))) struct cb_git_commit commit = { 0 };
-	struct cb_git_access git = { .ca_file = access->settings->access.ca_cert, .cancel = access->cancel };
+	struct cb_git_access git = { .ca_file = access->settings->access.ca_cert,
+		.max_size = access->settings->fetch_limit,
+		.limit_hint = LIMIT_HINT,
+		.deadline_ns = deadline(access),
+		.cancel = access->cancel };
 	cleanup_close int root = -EBADF;
 	cleanup_free char *authorization = NULL;
 	int r = git_authorization(context, access, &authorization, err), here;
 
 	git.authorization = authorization;
 	if (r == 0)
-		r = cb_git_resolve(context->git, &git, &commit, err);
+		r = time_hint(access, cb_git_resolve(context->git, &git, &commit, err), err);
 	if (r == 0)
 		r = checkout(context, &git, &commit, access, &root, err);
 	if (authorization)

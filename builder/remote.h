@@ -8,14 +8,15 @@
 #ifndef CB_BUILDER_REMOTE_H
 #define CB_BUILDER_REMOTE_H
 
+#include <stdint.h>
+
 #include "base/cancel.h"
 #include "base/err.h"
 #include "builder/context.h"
 #include "layers/http.h"
 
-/** Most bytes of a context on standard input, and of a download. */
+/** Most bytes of a context on standard input. What comes from elsewhere has --fetch-limit and --fetch-timeout. */
 #define CB_REMOTE_STDIN_MAX (UINT64_C(64) << 30)
-#define CB_REMOTE_URL_MAX (UINT64_C(64) << 30)
 
 struct cb_remote_access {
 	struct cb_store *store;

@@ -17,7 +17,9 @@
 
 void cb_settings_init(struct cb_settings *settings)
 {
-	*settings = (struct cb_settings){ .isolation = cb_xstrdup("auto") };
+	*settings = (struct cb_settings){ .isolation = cb_xstrdup("auto"),
+		.fetch_limit = CB_FETCH_LIMIT_DEFAULT,
+		.fetch_timeout = CB_FETCH_TIMEOUT_DEFAULT };
 }
 
 void cb_settings_done(struct cb_settings *settings)

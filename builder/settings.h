@@ -20,6 +20,9 @@
 
 /** Most concurrent RUN steps that --jobs takes. */
 #define CB_SETTINGS_JOBS_MAX 4096
+/** Of --fetch-limit and --fetch-timeout. */
+#define CB_FETCH_LIMIT_DEFAULT (UINT64_C(16) << 30)
+#define CB_FETCH_TIMEOUT_DEFAULT (INT64_C(3600) * 1000000000)
 
 /** How progress is shown; AUTO is TTY on a terminal and PLAIN elsewhere. */
 enum cb_progress_mode {
@@ -99,6 +102,8 @@ struct cb_settings {
 	struct cb_limits limits;  /* its texts are the three that follow */
 	char *cpuset_cpus, *cpuset_mems, *cgroup_parent;
 	int64_t step_timeout, timeout; /* nanoseconds, of a RUN step and of the build; 0: none */
+	uint64_t fetch_limit;          /* most bytes of a download or repository; 0: any */
+	int64_t fetch_timeout;         /* nanoseconds for one of them; 0: any */
 	char *hostname;                /* --hostname, or NULL */
 	struct cb_strv dns, dns_search, dns_options;
 	struct cb_ulimit_spec *ulimits;

@@ -15,7 +15,8 @@
 #define PERIOD_MAX 1000000
 
 static const int ids[] = { SET_CGROUP_PARENT, SET_CPU_PERIOD, SET_CPU_QUOTA, SET_CPU_SHARES, SET_CPUSET_CPUS,
-	SET_CPUSET_MEMS, SET_MEMORY, SET_MEMORY_SWAP, SET_PIDS_LIMIT, SET_STEP_TIMEOUT, SET_TIMEOUT };
+	SET_CPUSET_MEMS, SET_MEMORY, SET_MEMORY_SWAP, SET_PIDS_LIMIT, SET_FETCH_LIMIT, SET_FETCH_TIMEOUT,
+	SET_STEP_TIMEOUT, SET_TIMEOUT };
 
 bool cb_settings_is_limit(int id)
 {
@@ -140,6 +141,10 @@ int cb_settings_set_limit(struct cb_settings *settings, int id, const char *name
 		return set_swap(limits, name, text, err);
 	case SET_PIDS_LIMIT:
 		return set_pids(limits, name, text, err);
+	case SET_FETCH_LIMIT:
+		return set_bytes(&settings->fetch_limit, name, text, err);
+	case SET_FETCH_TIMEOUT:
+		return set_time(&settings->fetch_timeout, name, text, err);
 	case SET_STEP_TIMEOUT:
 		return set_time(&settings->step_timeout, name, text, err);
 	default:

@@ -35,6 +35,8 @@ const struct cb_opt cb_build_options[] = {
 	{ "dns-option", 0, VALUE, SET_DNS_OPTION, "OPTION", "option line of resolv.conf in RUN steps", NULL },
 	{ "dns-search", 0, VALUE, SET_DNS_SEARCH, "DOMAIN", "search domain of RUN steps", NULL },
 	{ "explain", 0, CB_OPT_OPTIONAL, SET_EXPLAIN, "text|json", "say at the end, for each step, what it was that made it run", "text|json" },
+	{ "fetch-limit", 0, VALUE, SET_FETCH_LIMIT, "SIZE", "most bytes of one download or git repository; default: 16g, 0: any", NULL },
+	{ "fetch-timeout", 0, VALUE, SET_FETCH_TIMEOUT, "TIME", "end one download or git checkout that takes longer; default: 1h, 0: never", NULL },
 	{ "file", 'f', VALUE, SET_FILE, "FILE", "the Buildfile (\"-\": standard input); default: Buildfile, Dockerfile, Containerfile or dockerfile in CONTEXT", "file" },
 	{ "hostname", 0, VALUE, SET_HOSTNAME, "NAME", "host name in RUN steps; default: buildkitsandbox", NULL },
 	{ "iidfile", 0, VALUE, SET_IIDFILE, "FILE", "write the image ID to FILE", "file" },

@@ -380,6 +380,7 @@ static int make_one(struct cb_build *build, const struct cb_vertex *vertex, cons
 	case CB_MOUNT_TMPFS:
 		mount->kind = CB_RUN_MOUNT_TMPFS;
 		mount->size = m->has_size ? m->size : 0;
+		mount->readonly = m->readonly;
 		return 0;
 	case CB_MOUNT_SECRET:
 		return make_secret(build, m, mount, hold, env, err);

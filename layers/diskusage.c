@@ -29,13 +29,14 @@ static void count_done(struct count *count)
 	cb_map_free(count->linked);
 }
 
-/* A file system may have allocated ahead of what was written: that is given back. */
-static uint64_t allocated(const struct stat *st)
+static void add_bytes(struct cb_disk_usage *usage, const struct stat *st)
 {
 	uint64_t blocks = (uint64_t)st->st_blocks * 512, unit = st->st_blksize > 0 ? (uint64_t)st->st_blksize : 4096;
 	uint64_t needed = ((uint64_t)st->st_size + unit - 1) / unit * unit;
 
-	return S_ISREG(st->st_mode) ? CB_MIN(blocks, needed) : blocks;
+	/* A file system may have allocated ahead of what was written: that is given back. */
+	usage->bytes += S_ISREG(st->st_mode) ? CB_MIN(blocks, needed) : blocks;
+	usage->needed += S_ISREG(st->st_mode) ? needed : blocks;
 }
 
 static void add(struct count *count, const struct stat *st)
@@ -49,7 +50,7 @@ static void add(struct count *count, const struct stat *st)
 			return;
 		cb_map_set(count->linked, key, count);
 	}
-	count->usage.bytes += allocated(st);
+	add_bytes(&count->usage, st);
 }
 
 /* Counts one entry and goes down into a directory. What vanished meanwhile is not counted. */

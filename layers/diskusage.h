@@ -9,8 +9,9 @@
 #include "base/err.h"
 
 struct cb_disk_usage {
-	uint64_t bytes; /* of the entry itself and all below; never more than a file needs, whatever is kept for growth
-			 */
+	uint64_t bytes;  /* of the entry itself and all below; never more than a file needs, whatever is kept for growth
+			  */
+	uint64_t needed; /* bytes of the same once all is on disk: the kernel may wait half a minute to allocate */
 	uint64_t entries; /* names, the top included */
 };
 

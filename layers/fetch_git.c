@@ -3,6 +3,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +16,8 @@
 #include "base/path.h"
 #include "base/spawn.h"
 #include "base/strv.h"
+#include "base/timefmt.h"
+#include "layers/diskusage.h"
 
 #define REFS_MAX ((size_t)1 << 20)
 /* Directories below each other in a checkout. */
@@ -32,6 +36,8 @@ struct git {
 	const struct cb_git_url *url;
 	const struct cb_git_access *access;
 	const char *dir;
+	int dirfd;         /* the same, or -1: nothing is written */
+	uint64_t measured; /* cb_time_mono() at which its size is looked at again */
 	struct cb_strv env;
 };
 
@@ -110,9 +116,10 @@ static void make_env(struct git *git)
 	cb_env_set(&git->env, "GIT_CONFIG_COUNT", count);
 }
 
-static void git_open(struct git *git, const struct cb_git_url *url, const struct cb_git_access *access, const char *dir)
+static void git_open(
+	struct git *git, const struct cb_git_url *url, const struct cb_git_access *access, const char *dir, int dirfd)
 {
-	*git = (struct git){ .url = url, .access = access, .dir = dir };
+	*git = (struct git){ .url = url, .access = access, .dir = dir, .dirfd = dirfd };
 	make_env(git);
 }
 
@@ -136,26 +143,93 @@ static char *complaint(struct cb_buf *errout)
 	return cb_xstrndup(line, strcspn(line, "\n"));
 }
 
-/* Exit status of git, or an error when it could not be run. */
-static int run_git(const struct git *git, const struct cb_strv *args, int timeout_ms, struct cb_buf *out,
+static int too_large(const struct git *git, struct cb_err **err)
+{
+	cleanup_free char *shown = cb_git_url_redact(git->url->remote);
+	cleanup_buf struct cb_buf size = { 0 };
+
+	cb_num_format_size(&size, git->access->max_size);
+	cb_err_set(err, CB_ERR_LIMIT, "fetch %s: it is larger than %s", shown, cb_buf_str(&size));
+	return git->access->limit_hint ? cb_err_hint(err, CB_ERR_LIMIT, "%s", git->access->limit_hint) : CB_ERR_LIMIT;
+}
+
+/* CB_ERR_LIMIT when what was fetched needs more room than is allowed. */
+static int check_size(const struct git *git, struct cb_err **err)
+{
+	struct cb_disk_usage usage;
+	int r = cb_disk_usage(git->dirfd, ".", &usage, err);
+
+	return r == 0 && usage.needed >= git->access->max_size ? too_large(git, err) : r;
+}
+
+/* Walking a large checkout is work as well: it is done a small part of the time. */
+static int watch_size(void *arg, struct cb_err **err)
+{
+	struct git *git = arg;
+	uint64_t start = cb_time_mono();
+	int r;
+
+	if (start < git->measured)
+		return 0;
+	r = check_size(git, err);
+	git->measured = start + 20 * (cb_time_mono() - start);
+	return r;
+}
+
+/* Milliseconds that a command may take: @timeout_ms (0: any) for itself, what is left until the deadline for all. */
+static int time_left(const struct git *git, int timeout_ms)
+{
+	uint64_t now = cb_time_mono(), end = git->access->deadline_ns, left;
+
+	if (!end)
+		return timeout_ms;
+	left = end > now ? CB_MIN((end - now) / 1000000u + 1, (uint64_t)INT_MAX) : 1;
+	return timeout_ms ? CB_MIN(timeout_ms, (int)left) : (int)left;
+}
+
+static int too_late(const struct git *git, struct cb_err **err)
+{
+	cleanup_free char *shown = cb_git_url_redact(git->url->remote);
+
+	if (err)
+		*err = cb_err_free(*err);
+	return cb_err_set(err, CB_ERR_TIMEOUT, "fetch %s: it takes too long", shown);
+}
+
+/* Exit status of git, or an error when it could not be run, or went beyond what is allowed. */
+static int run_git(struct git *git, const struct cb_strv *args, int timeout_ms, struct cb_buf *out,
 	struct cb_buf *errout, struct cb_err **err)
 {
+	bool bounded = git->dirfd >= 0 && git->access->max_size;
 	cleanup_strv struct cb_strv argv = { 0 };
 	struct cb_spawn spec = { .env = (const char *const *)git->env.v,
 		.dir = git->dir,
 		.max_output = REFS_MAX,
-		.timeout_ms = timeout_ms,
+		.timeout_ms = time_left(git, timeout_ms),
 		.cancel = git->access->cancel };
+	int r, size;
 
+	if (bounded) {
+		spec.max_file = git->access->max_size;
+		spec.watch = watch_size;
+		spec.watch_arg = git;
+	}
 	cb_strv_add(&argv, "git");
 	cb_strv_copy(&argv, args);
 	spec.argv = (const char *const *)argv.v;
-	return cb_spawn_run(&spec, out, errout, err);
+	r = cb_spawn_run(&spec, out, errout, err);
+	if (r == CB_ERR_LIMIT && git->access->deadline_ns && cb_time_mono() >= git->access->deadline_ns)
+		return too_late(git, err);
+	if (r == 128 + SIGXFSZ)
+		return too_large(git, err);
+	/* That may be why git failed, too: a process of its own could not write on. */
+	size = bounded && r >= 0 ? check_size(git, err) : 0;
+	return size < 0 ? size : r;
 }
 
 /* As run_git; a failure of git is an error. */
-static int must_git(const struct git *git, const char *const *words, int timeout_ms, struct cb_buf *out,
-	const char *what, struct cb_err **err)
+static int must_git(struct git *git, const char *const *words, int timeout_ms, struct cb_buf *out, const char *what,
+	struct cb_err **err)
 {
 	cleanup_strv struct cb_strv args = { 0 };
 	cleanup_buf struct cb_buf errout = { 0 };
@@ -248,7 +322,7 @@ int cb_git_resolve(const struct cb_git_url *url, const struct cb_git_access *acc
 	} else if (!url->ref && url->checksum && cb_git_is_commit(url->checksum)) {
 		commit.hash = cb_xstrdup(url->checksum);
 	} else {
-		git_open(&git, url, access, "/");
+		git_open(&git, url, access, "/", -1);
 		r = must_git(&git, words, CB_GIT_RESOLVE_MS, &lines, "look up a ref of", err);
 		if (r < 0)
 			return r;
@@ -308,7 +382,7 @@ static int tidy_dir(const struct tidy *tidy, int dirfd, unsigned int depth, stru
 	DIR *dir;
 
 	if (depth > DEPTH_MAX)
-		return cb_err_set(err, CB_ERR_LIMIT, "checkout: more than %d directories deep", DEPTH_MAX);
+		return cb_err_set(err, CB_ERR_INPUT, "checkout: more than %d directories deep", DEPTH_MAX);
 	dir = fd < 0 ? NULL : fdopendir(fd);
 	if (!dir) {
 		r = cb_err_errno(err, errno, "checkout");
@@ -328,7 +402,7 @@ static int tidy_dir(const struct tidy *tidy, int dirfd, unsigned int depth, stru
 
 /* ---- checkout ------------------------------------------------------------------------------------------------- */
 
-static int have_commit(const struct git *git, const char *hash, struct cb_err **err)
+static int have_commit(struct git *git, const char *hash, struct cb_err **err)
 {
 	cleanup_free char *what = cb_xasprintf("%s^{commit}", hash);
 	cleanup_strv struct cb_strv args = { 0 };
@@ -342,7 +416,7 @@ static int have_commit(const struct git *git, const char *hash, struct cb_err **
 }
 
 /* As little history as the server gives alone; all of it from servers that cannot do that. */
-static int fetch(const struct git *git, const struct cb_git_commit *commit, struct cb_err **err)
+static int fetch(struct git *git, const struct cb_git_commit *commit, struct cb_err **err)
 {
 	const char *remote = git->url->remote;
 	const char *const all[] = { "fetch", "-q", "--tags", "--", remote, "+refs/heads/*:refs/remotes/origin/*",
@@ -362,14 +436,14 @@ static int fetch(const struct git *git, const struct cb_git_commit *commit, stru
 			cb_str_starts(commit->ref, "refs/heads/") ? commit->ref + strlen("refs/heads/") : commit->ref);
 	else
 		cb_strv_add(&one, commit->ref ? commit->ref : commit->hash);
-	r = run_git(git, &one, CB_GIT_FETCH_MS, NULL, NULL, err);
+	r = run_git(git, &one, 0, NULL, NULL, err);
 	if (r == 0)
 		r = have_commit(git, commit->hash, err);
 	else if (r > 0)
 		r = 0;
 	if (r != 0)
 		return r < 0 ? r : 0;
-	r = must_git(git, all, CB_GIT_FETCH_MS, NULL, "fetch", err);
+	r = must_git(git, all, 0, NULL, "fetch", err);
 	if (r == 0)
 		r = have_commit(git, commit->hash, err);
 	if (r == 0)
@@ -377,7 +451,7 @@ static int fetch(const struct git *git, const struct cb_git_commit *commit, stru
 	return r < 0 ? r : 0;
 }
 
-static int commit_time(const struct git *git, const char *hash, struct timespec *ret, struct cb_err **err)
+static int commit_time(struct git *git, const char *hash, struct timespec *ret, struct cb_err **err)
 {
 	const char *const words[] = { "show", "-s", "--format=%ct", hash, NULL };
 	cleanup_buf struct cb_buf out = { 0 };
@@ -394,7 +468,7 @@ static int commit_time(const struct git *git, const char *hash, struct timespec 
 	return 0;
 }
 
-static int make_tree(const struct git *git, const struct cb_git_commit *commit, struct cb_err **err)
+static int make_tree(struct git *git, const struct cb_git_commit *commit, struct cb_err **err)
 {
 	const char *const init[] = { "init", "-q", "--template=", NULL };
 	const char *const add_remote[] = { "remote", "add", "--", "origin", git->url->remote, NULL };
@@ -408,9 +482,9 @@ static int make_tree(const struct git *git, const struct cb_git_commit *commit, 
 	if (r == 0)
 		r = fetch(git, commit, err);
 	if (r == 0)
-		r = must_git(git, checkout, CB_GIT_FETCH_MS, NULL, "check out", err);
+		r = must_git(git, checkout, 0, NULL, "check out", err);
 	if (r == 0 && git->url->submodules)
-		r = must_git(git, submodules, CB_GIT_FETCH_MS, NULL, "update the submodules of", err);
+		r = must_git(git, submodules, 0, NULL, "update the submodules of", err);
 	return r;
 }
 
@@ -430,7 +504,7 @@ int cb_git_checkout(const struct cb_git_url *url, const struct cb_git_access *ac
 	if (len < 0)
 		return cb_err_errno(err, errno, "directory of the checkout");
 	dir[len] = '\0';
-	git_open(&git, url, access, dir);
+	git_open(&git, url, access, dir, dirfd);
 	r = make_tree(&git, commit, err);
 	if (r == 0)
 		r = commit_time(&git, commit->hash, &tidy.time, err);

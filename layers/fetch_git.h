@@ -3,22 +3,31 @@
  *
  * git gets an environment of ours: no configuration of the system or the user, no hooks or templates, no prompts, only
  * the protocols git, http, https and ssh (also in submodules). What must stay secret goes by environment, never by
- * argument; messages have no credentials. Every command has a time limit and ends when the cancel flag is raised.
+ * argument; messages have no credentials. Every command ends when the deadline is over or the cancel flag is raised.
  */
 #ifndef CB_LAYERS_FETCH_GIT_H
 #define CB_LAYERS_FETCH_GIT_H
 
+#include <stdint.h>
+
 #include "base/cancel.h"
 #include "layers/giturl.h"
 
-/** Longest time of asking for a ref, and of a transfer. */
+/** Longest time of a command that transfers no files. */
 #define CB_GIT_RESOLVE_MS (60 * 1000)
-#define CB_GIT_FETCH_MS (30 * 60 * 1000)
 
 struct cb_git_access {
 	const char *authorization; /* value of an Authorization header for http(s), or NULL */
 	const char *ssh_auth_sock; /* for ssh; NULL: that of cbuild's environment */
 	const char *ca_file;       /* PEM file for https, or NULL */
+	/*
+	 * What the repository, its checkout and its submodules may occupy while they are fetched (CB_ERR_LIMIT, with
+	 * limit_hint, which may be NULL); 0: any. No file alone is ever larger. All of them together are looked at
+	 * while git runs, so for a moment they may be.
+	 */
+	uint64_t max_size;
+	const char *limit_hint;
+	uint64_t deadline_ns; /* cb_time_mono() at which all must be done (CB_ERR_TIMEOUT); 0: none */
 	struct cb_cancel *cancel;
 };
 

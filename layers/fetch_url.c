@@ -6,11 +6,13 @@
 
 #include "base/fd.h"
 #include "base/num.h"
+#include "base/timefmt.h"
 
 struct fetch {
 	const struct cb_fetch_url *req;
 	const struct cb_http_response *resp;
 	struct cb_hasher *hasher;
+	struct cb_checksummer *summer; /* NULL: there is nothing to compare with */
 	int fd;
 	uint64_t bytes, total;
 };
@@ -68,6 +70,15 @@ char *cb_fetch_url_name(const char *url)
 	return cb_xstrdup(slash + 1);
 }
 
+static int too_large(const struct fetch *f, struct cb_err **err)
+{
+	cleanup_buf struct cb_buf size = { 0 };
+
+	cb_num_format_size(&size, f->req->max_size);
+	cb_err_set(err, CB_ERR_LIMIT, "it is larger than %s", cb_buf_str(&size));
+	return f->req->limit_hint ? cb_err_hint(err, CB_ERR_LIMIT, "%s", f->req->limit_hint) : CB_ERR_LIMIT;
+}
+
 static int on_data(void *userdata, const void *data, size_t len, struct cb_err **err)
 {
 	struct fetch *f = userdata;
@@ -78,9 +89,16 @@ static int on_data(void *userdata, const void *data, size_t len, struct cb_err *
 		if (!length || !cb_num_u64(length, &f->total))
 			f->total = 0;
 	}
+	if (f->req->max_size && (f->total > f->req->max_size || len > f->req->max_size - f->bytes))
+		return too_large(f, err);
+	/* A server that sends little by little never stalls: here is where that ends. */
+	if (f->req->deadline_ns && cb_time_mono() >= f->req->deadline_ns)
+		return cb_err_set(err, CB_ERR_TIMEOUT, "it takes too long: %ju bytes so far", (uintmax_t)f->bytes);
 	if (cb_fd_write_all(f->fd, data, len) < 0)
 		return cb_err_errno(err, errno, "write what was fetched");
 	cb_hasher_add(f->hasher, data, len);
+	if (f->summer)
+		cb_checksummer_add(f->summer, data, len);
 	f->bytes += len;
 	if (f->req->progress)
 		f->req->progress(f->req->userdata, f->bytes, f->total);
@@ -112,17 +130,18 @@ int cb_fetch_url(
 	struct cb_http *http, const struct cb_fetch_url *req, int fd, struct cb_fetched *ret, struct cb_err **err)
 {
 	CB_CLEANUP(cb_hasher_free) struct cb_hasher *hasher = cb_hasher_new();
+	CB_CLEANUP(cb_checksummer_free)
+	struct cb_checksummer *summer = req->checksum ? cb_checksummer_new(req->checksum) : NULL;
 	cleanup_http_response struct cb_http_response resp = { 0 };
 	cleanup_free char *shown = cb_http_url_redact(req->url);
 	cleanup_strv struct cb_strv headers = { 0 };
-	struct fetch f = { .req = req, .resp = &resp, .hasher = hasher, .fd = fd };
+	struct fetch f = { .req = req, .resp = &resp, .hasher = hasher, .summer = summer, .fd = fd };
 	struct cb_http_authorizer auth = { .userdata = (void *)req->authorization, .value = give_authorization };
 	struct cb_http_request http_req = { .url = req->url,
 		.headers = &headers,
 		.authorizer = req->authorization ? &auth : NULL,
 		.sink = on_data,
 		.userdata = &f,
-		.max_body = req->max_size,
 		.cancel = req->cancel };
 	struct cb_digest digest;
 	int r;
@@ -140,8 +159,13 @@ int cb_fetch_url(
 	if (r < 0)
 		return r;
 	cb_hasher_finish(hasher, &digest);
-	if (req->checksum && !cb_digest_equal(&digest, req->checksum))
-		return cb_err_set(err, CB_ERR_CORRUPT, "digest mismatch %s: %s", digest.text, req->checksum->text);
+	if (summer) {
+		struct cb_checksum got;
+
+		cb_checksummer_finish(summer, &got);
+		if (strcmp(got.text, req->checksum->text) != 0)
+			return cb_err_set(err, CB_ERR_CORRUPT, "digest mismatch %s: %s", got.text, req->checksum->text);
+	}
 	fill(ret, &f, &digest);
 	return 0;
 }

@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "layers/checksum.h"
 #include "layers/digest.h"
 #include "layers/http.h"
 
@@ -16,8 +17,10 @@ struct cb_fetch_url {
 	const char *authorization; /* value of the Authorization header, or NULL; stays with the origin */
 	const char *etag;          /* of an earlier fetch: CB_FETCH_UNCHANGED when the server confirms it; or NULL */
 	const char *last_modified; /* as etag */
-	uint64_t max_size;         /* CB_ERR_LIMIT beyond; 0: unlimited */
-	const struct cb_digest *checksum; /* sha256 that the content must have (CB_ERR_CORRUPT); or NULL */
+	uint64_t max_size;         /* CB_ERR_LIMIT beyond, with limit_hint; 0: unlimited */
+	const char *limit_hint;    /* or NULL */
+	uint64_t deadline_ns;      /* cb_time_mono() at which it must be done (CB_ERR_TIMEOUT); 0: none */
+	const struct cb_checksum *checksum; /* that the content must have (CB_ERR_CORRUPT); or NULL */
 	struct cb_cancel *cancel;
 	/** May be NULL. @total is 0 while unknown. */
 	void (*progress)(void *userdata, uint64_t bytes, uint64_t total);

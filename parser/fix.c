@@ -77,6 +77,34 @@ static struct edit *edit(struct fixer *f, size_t at, size_t take)
 	return &f->edits[f->n++];
 }
 
+/* ---- edits ---------------------------------------------------------------------------------------------------- */
+
+static int compare(const void *a, const void *b)
+{
+	const struct edit *x = a, *y = b;
+
+	if (x->at != y->at)
+		return x->at < y->at ? -1 : 1;
+	return x->order < y->order ? -1 : x->order > y->order;
+}
+
+/* The bytes from @at to before @end with the edits, which are all there. */
+static void apply(struct fixer *f, size_t at, size_t end, struct cb_buf *ret)
+{
+	if (f->n)
+		qsort(f->edits, f->n, sizeof(*f->edits), compare);
+	for (size_t i = 0; i < f->n; i++) {
+		const struct edit *e = &f->edits[i];
+
+		assert(e->at >= at);
+		cb_buf_add(ret, f->data + at, e->at - at);
+		cb_buf_adds(ret, e->text ? e->text : e->insert);
+		at = e->at + e->remove;
+	}
+	assert(end >= at);
+	cb_buf_add(ret, f->data + at, end - at);
+}
+
 /* ---- words ---------------------------------------------------------------------------------------------------- */
 
 static bool replace_word(struct fixer *f, unsigned int line, unsigned int col, const char *old, const char *with)
@@ -211,9 +239,28 @@ static bool is_plain_key(const struct fixer *f, const char *key)
 	return !strpbrk(key, special) && cb_word_quoted(&rest, f->escape, &word, &at) && word.len == strlen(key);
 }
 
+/* What the edits from @first on make of @node, which they alone are about, still means the same. */
+static bool keeps_pair(const struct fixer *f, const struct cb_node *node, size_t first)
+{
+	struct fixer own = { .data = f->data, .len = f->len };
+	size_t from = f->lines[node->line - 1], to = node->end_line < f->n_lines ? f->lines[node->end_line] : f->len;
+	cleanup_buf struct cb_buf line = { 0 };
+
+	if (f->escape != '\\')
+		cb_buf_addf(&line, "# escape=%c\n", f->escape);
+	own.n = f->n - first;
+	own.edits = cb_xcalloc(own.n + 1, sizeof(*own.edits));
+	memcpy(own.edits, f->edits + first, own.n * sizeof(*own.edits));
+	apply(&own, from, to, &line);
+	free(own.edits);
+	return cb_fix_same_pair(node, cb_buf_str(&line), line.len, f->escape);
+}
+
+/* "ENV key value" becomes "ENV key=value", where that can be written: in a pattern of ${x%y} no blank can be. */
 static bool fix_pair(struct fixer *f, const struct cb_finding *finding)
 {
 	const struct cb_node *node = finding->node;
+	size_t first = f->n;
 	const char *key, *value;
 	size_t end = trimmed_length(node->original), from, gap, at;
 
@@ -235,7 +282,7 @@ static bool fix_pair(struct fixer *f, const struct cb_finding *finding)
 			return false;
 		edit(f, at, 1)->insert[0] = i == gap ? '=' : '\0';
 	}
-	return quote_value(f, node, from, end);
+	return quote_value(f, node, from, end) && keeps_pair(f, node, first);
 }
 
 /* ---- MAINTAINER ----------------------------------------------------------------------------------------------- */
@@ -294,32 +341,6 @@ static bool fix_one(struct fixer *f, const struct cb_finding *finding)
 	}
 }
 
-static int compare(const void *a, const void *b)
-{
-	const struct edit *x = a, *y = b;
-
-	if (x->at != y->at)
-		return x->at < y->at ? -1 : 1;
-	return x->order < y->order ? -1 : x->order > y->order;
-}
-
-static void apply(struct fixer *f, struct cb_buf *ret)
-{
-	size_t at = 0;
-
-	if (f->n)
-		qsort(f->edits, f->n, sizeof(*f->edits), compare);
-	for (size_t i = 0; i < f->n; i++) {
-		const struct edit *e = &f->edits[i];
-
-		assert(e->at >= at);
-		cb_buf_add(ret, f->data + at, e->at - at);
-		cb_buf_adds(ret, e->text ? e->text : e->insert);
-		at = e->at + e->remove;
-	}
-	cb_buf_add(ret, f->data + at, f->len - at);
-}
-
 int cb_fix(const char *data, size_t len, const struct cb_buildfile *file, const struct cb_findings *findings,
 	struct cb_buf *ret, size_t *ret_n, struct cb_err **err)
 {
@@ -349,7 +370,7 @@ int cb_fix(const char *data, size_t len, const struct cb_buildfile *file, const 
 	*ret_n = n;
 	if (!n)
 		return 0;
-	apply(&f, &out);
+	apply(&f, 0, len, &out);
 	r = cb_fix_verify(file, cb_buf_str(&out), out.len, err);
 	if (r < 0)
 		return r;

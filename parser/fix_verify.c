@@ -124,6 +124,19 @@ static bool same_file(const struct cb_buildfile *a, const struct cb_buildfile *b
 	return true;
 }
 
+bool cb_fix_same_pair(const struct cb_node *before, const char *line, size_t len, char escape)
+{
+	CB_CLEANUP(cb_buildfile_free) struct cb_buildfile *after = NULL;
+	const struct cb_node *node;
+
+	if (cb_parse_nodes(line, len, &after, NULL) < 0 || after->n_nodes != 1)
+		return false;
+	node = after->nodes[0];
+	return node->kw == before->kw && node->args.n == before->args.n && node->args.n == 3 &&
+	       !strcmp(node->args.v[0].s, before->args.v[0].s) &&
+	       same_value(node->args.v[1].s, before->args.v[1].s, escape);
+}
+
 int cb_fix_verify(const struct cb_buildfile *before, const char *data, size_t len, struct cb_err **err)
 {
 	CB_CLEANUP(cb_buildfile_free) struct cb_buildfile *after = NULL;

@@ -64,6 +64,9 @@ static int add_last_piece(
 		return 0;
 	}
 	left = text;
+	/* What stands at the end of a line now is part of that end. */
+	while (left.end > left.p && left.end[-1] == '\r')
+		left.end--;
 	if (cut_escape(&left, f->file->directives.escape)) {
 		cb_err_at(err, CB_ERR_INPUT, number, 1, "a file ends with a line that would go on twice");
 		return cb_err_hint(err, CB_ERR_INPUT, "take the escape characters off its end");

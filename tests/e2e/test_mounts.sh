@@ -194,9 +194,12 @@ RUN --mount=type=tmpfs,target=/t test ! -e /t/x
 RUN --mount=type=tmpfs,target=/dev/shm,size=2m df -k /dev/shm | tail -1 | awk '{print \$2}' >/shm
 RUN --mount=type=tmpfs,target=/etc ls /etc | grep -v -e hosts -e resolv.conf >/etc-in-it || true
 RUN test -e /etc/passwd
+RUN --mount=type=tmpfs,target=/t,ro ! touch /t/x 2>/read-only
+RUN --mount=type=tmpfs,target=/t,readonly=false touch /t/x
 END
 build "$context"
 is "size" "$(cat_ /size)" 1024
+has "read-only" "$(cat_ /read-only)" "Read-only file system"
 is "size of /dev/shm" "$(cat_ /shm)" 2048
 is "hides" "$(cat_ /etc-in-it)" ""
 hasnt "nothing of it stays" "$(list)" " t/x"

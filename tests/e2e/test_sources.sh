@@ -88,7 +88,22 @@ has "mismatch" "$out" "digest mismatch"
 has "its place" "$out" "Buildfile:2"
 sed -i "s/sha256:/md5:/" "$context/Buildfile"
 status 1 "$CBUILD" build "$context"
-has "algorithm" "$out" "unsupported algorithm"
+has "algorithm" "$out" 'unsupported digest algorithm "md5"'
+for bits in 384 512; do
+	long=$(sha${bits}sum "$web/hello.txt" | cut -d' ' -f1)
+	printf 'FROM scratch\nADD --checksum=sha%s:%s %s/hello.txt /\n' "$bits" "$long" "$url" >"$context/Buildfile"
+	build "$context"
+	is "content by sha$bits" "$(cat_ /hello.txt)" hello
+	: >"$web/.log"
+	build "$context"
+	is "what has its sha$bits is not asked for" "$(requests hello)" 0
+	sed -i "s/sha$bits:..../sha$bits:0000/" "$context/Buildfile"
+	status 1 "$CBUILD" build "$context"
+	has "mismatch of sha$bits" "$out" "digest mismatch sha$bits:$long"
+	sed -i "s/sha$bits:..../sha$bits:/" "$context/Buildfile"
+	status 1 "$CBUILD" build "$context"
+	has "length of sha$bits" "$out" "sha$bits has $((bits / 4)) hex digits"
+done
 printf 'FROM scratch\nADD --checksum=sha256:%s Buildfile /\n' "$sum" >"$context/Buildfile"
 status 1 "$CBUILD" build "$context"
 has "local source" "$out" "--checksum requires a remote source"
@@ -232,6 +247,47 @@ printf 'FROM scratch\nADD --checksum=%s %s#other /\n' "${first:0:12}" "$app" >"$
 status 1 "$CBUILD" build "$context"
 has "other commit" "$out" "expected commit ${first:0:12}"
 has "place" "$out" "Buildfile:2"
+
+say "bounds of what is fetched"
+head -c 300000 /dev/urandom >"$web/big.bin"
+printf 'FROM scratch\nADD %s/big.bin /\n' "$url" >"$context/Buildfile"
+status 1 "$CBUILD" build --fetch-limit 200k "$context"
+has "URL: size" "$out" "it is larger than 205kB"
+has "URL: what to do" "$out" "--fetch-limit SIZE allows more"
+has "URL: place" "$out" "Buildfile:2"
+status 1 "$CBUILD" build --fetch-limit 299999 "$context"
+build --fetch-limit 300000 "$context"
+# Without a length in its header, and slowly.
+printf 'FROM scratch\nADD %s/endless /\n' "$url" >"$context/Buildfile"
+status 1 "$CBUILD" build --fetch-limit 200k "$context"
+has "URL without a length: size" "$out" "it is larger than 205kB"
+printf 'FROM scratch\nADD %s/drip /\n' "$url" >"$context/Buildfile"
+status 124 "$CBUILD" build --fetch-timeout 1s "$context"
+has "URL: time" "$out" "it takes too long"
+has "URL: whose time" "$out" "--fetch-timeout is 1s"
+(
+	cd "$repos/app.git"
+	git checkout -q -b large v1
+	# Little to transfer, much to check out; and much of many.
+	head -c 8000000 /dev/zero >zeros
+	git add zeros && git commit -qm zeros
+	git checkout -q -b many v1
+	for n in $(seq 40); do head -c 50000 /dev/urandom >"noise-$n"; done
+	git add noise-* && git commit -qm noise && git checkout -qf main
+)
+for branch in large many; do
+	printf 'FROM scratch\nADD %s#%s /\n' "$app" "$branch" >"$context/Buildfile"
+	status 1 "$CBUILD" build --fetch-limit 1m "$context"
+	has "git, $branch: size" "$out" "it is larger than 1.05MB"
+	has "git, $branch: what to do" "$out" "--fetch-limit SIZE allows more"
+	has "git, $branch: place" "$out" "Buildfile:2"
+	build --fetch-limit 20m "$context"
+done
+status 124 "$CBUILD" build --fetch-timeout 1s "$url/silent/slow.git"
+has "git: time" "$out" "it takes too long"
+has "git: whose time" "$out" "--fetch-timeout is 1s"
+status 2 "$CBUILD" build --fetch-limit much "$context"
+status 2 "$CBUILD" build --fetch-timeout soon "$context"
 
 say "what git must not be given"
 for bad in '#--upload-pack=touch' '#a..b' '?ref=-x' '#nosuch' '?tag=v1&branch=x' '?what=1' '#v1:nosuchdir'; do

@@ -8,6 +8,7 @@ import hashlib
 import http.server
 import os
 import sys
+import time
 
 root, portfile = sys.argv[1], sys.argv[2]
 
@@ -29,12 +30,27 @@ class Handler(http.server.BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
+    def never_end(self, slowly):
+        self.close_connection = True
+        self.send_response(200)
+        self.end_headers()
+        try:
+            for _ in range(1200 if slowly else 1 << 20):
+                self.wfile.write(b"x" * (1000 if slowly else 1 << 16))
+                time.sleep(0.05 if slowly else 0)
+        except OSError:
+            pass
+
     def do_GET(self):
         path = self.path.split("?")[0]
         if path.startswith("/redirect/"):
             return self.finish_with(302, headers=[("Location", "/" + path[len("/redirect/"):])])
         if path.startswith("/loop/"):
             return self.finish_with(302, headers=[("Location", path)])
+        if path in ("/endless", "/drip"):
+            return self.never_end(path == "/drip")
+        if path.startswith("/silent/"):
+            return time.sleep(60)
         if path.startswith("/denied/"):
             return self.finish_with(403, b"no")
         if path.startswith("/private/"):

@@ -57,6 +57,10 @@ static const struct {
 	{ "ports", "FROM scratch\nEXPOSE 90-91/UDP 80 127.0.0.1:8080:81\n", NULL, false,
 		"{\"ExposedPorts\":{\"80/tcp\":{},\"81/tcp\":{},\"90/udp\":{},\"91/udp\":{}},\"Env\":[\"" PATH_ENV
 		"\"],\"WorkingDir\":\"/\"}" },
+	{ "ports with what publishes them", "FROM scratch\nEXPOSE [::1]:8080:81 ::1:1-2:90 :82 0083/ 9-10:11-12/Sctp\n",
+		NULL, false,
+		"{\"ExposedPorts\":{\"11/sctp\":{},\"12/sctp\":{},\"81/tcp\":{},\"82/tcp\":{},\"83/tcp\":{},\"90/tcp\":{}},"
+		"\"Env\":[\"" PATH_ENV "\"],\"WorkingDir\":\"/\"}" },
 	{ "volumes, labels, signal", "FROM scratch\nVOLUME /v [\"x\"]\nLABEL a=\"b c\" d=e\nSTOPSIGNAL SIGUSR1\n", NULL,
 		false,
 		"{\"Env\":[\"" PATH_ENV

@@ -93,6 +93,10 @@ static void show(struct cb_buf *out, const struct cb_settings *s)
 	add_signed(out, "pids", s->limits.pids);
 	add_signed(out, "step-time", s->step_timeout);
 	add_signed(out, "time", s->timeout);
+	if (s->fetch_limit != CB_FETCH_LIMIT_DEFAULT)
+		cb_buf_addf(out, " fetch=%llu", (unsigned long long)s->fetch_limit);
+	if (s->fetch_timeout != CB_FETCH_TIMEOUT_DEFAULT)
+		cb_buf_addf(out, " fetch-time=%lld", (long long)s->fetch_timeout);
 	add(out, "hostname", s->hostname);
 	add_list(out, "dns", &s->dns);
 	add_list(out, "search", &s->dns_search);
@@ -178,6 +182,8 @@ static const struct {
 		"context=. shares=5 period=50000 quota=25000 cpus=0-1,3 mems=0 parent=/a" },
 	{ ".|--resource|memory=64m,cpu-shares=7|--resource|cpuset-cpus=1",
 		"context=. memory=67108864 shares=7 cpus=1" },
+	{ ".|--fetch-limit|1g|--fetch-timeout|5m", "context=. fetch=1073741824 fetch-time=300000000000" },
+	{ ".|--fetch-limit|0|--fetch-timeout|0", "context=. fetch=0 fetch-time=0" },
 	{ ".|--pids-limit|100|--step-timeout|90|--timeout|1h",
 		"context=. pids=100 step-time=90000000000 time=3600000000000" },
 	{ ".|--hostname|h|--dns|::1|--dns|1.2.3.4|--dns-search|a.b|--dns-option|ndots:1",

@@ -67,6 +67,12 @@ static void name_rule(void **state)
 }
 
 #define SUM "sha256:ed7002b439e9ac845f22357d822bac1444730fbdb6016d3ec9432297b9ec9f73" /* of "content" */
+#define SUM384                                                                                                         \
+	"sha384:5406ebea1618e9b73a7290c5d716f0b47b4f1fbc5d8c5e78"                                                      \
+	"c9010a3e01c18d8594aa942e3536f7e01574245d34647523"
+#define SUM512                                                                                                         \
+	"sha512:b2d1d285b5199c85f988d03649c37e44fd3dde01e5d69c50fef90651962f4811"                                      \
+	"0e9340b60d49a479c4c0b53f5f07d690686dd87d2481937a512e8b85ee7c617f"
 
 static const struct {
 	const char *path, *etag, *authorization, *checksum;
@@ -78,10 +84,13 @@ static const struct {
 	{ "/file", NULL, NULL, NULL, 0, 0, "content", 0 },
 	{ "/file", NULL, NULL, SUM, 0, 0, "content", 0 },
 	{ "/file", NULL, NULL, NULL, 7, 0, "content", 0 },
-	{ "/file", NULL, NULL, NULL, 6, CB_ERR_LIMIT, "larger than 6 bytes", 0 },
+	{ "/file", NULL, NULL, NULL, 6, CB_ERR_LIMIT, "larger than 6B", 0 },
 	{ "/etag", NULL, NULL, NULL, 0, 0, "content", 1000000000 },
 	{ "/etag", "\"v0\"", NULL, NULL, 0, 0, "content", 1000000000 },
 	{ "/etag", "\"v1\"", NULL, NULL, 0, CB_FETCH_UNCHANGED, "", 0 },
+	{ "/file", NULL, NULL, SUM384, 0, 0, "content", 0 },
+	{ "/file", NULL, NULL, SUM512, 0, 0, "content", 0 },
+	{ "/auth", NULL, NULL, SUM512, 0, CB_ERR_CORRUPT, "digest mismatch sha512:", 0 },
 	{ "/moved", NULL, NULL, SUM, 0, 0, "content", 0 },
 	{ "/auth", NULL, "token x", NULL, 0, 0, "token x", 0 },
 	{ "/auth", NULL, NULL, NULL, 0, 0, "none", 0 },
@@ -97,7 +106,7 @@ static void fetch(void **state)
 		cleanup_close int fd = memfd_create("fetch", MFD_CLOEXEC);
 		cleanup_fetched struct cb_fetched got = { 0 };
 		cleanup_err struct cb_err *err = NULL;
-		struct cb_digest checksum = { 0 };
+		struct cb_checksum checksum = { 0 };
 		struct cb_fetch_url req = { .url = url,
 			.etag = cases[i].etag,
 			.authorization = cases[i].authorization,
@@ -105,8 +114,10 @@ static void fetch(void **state)
 		char text[64] = "";
 		int r;
 
-		if (cases[i].checksum && cb_digest_parse(cases[i].checksum, &checksum))
+		if (cases[i].checksum) {
+			assert_int_equal(cb_checksum_parse(cases[i].checksum, &checksum, &err), 0);
 			req.checksum = &checksum;
+		}
 		r = cb_fetch_url(client, &req, fd, &got, &err);
 		print_message("# %s: %s\n", cases[i].path, cb_err_msg(err));
 		assert_int_equal(r, cases[i].code);
@@ -123,6 +134,43 @@ static void fetch(void **state)
 		assert_int_equal(got.size, strlen(cases[i].want));
 		assert_int_equal(got.mtime.tv_sec, cases[i].mtime);
 		assert_null(strstr(got.url, "secret"));
+	}
+}
+
+#define X32 "0123456789abcdef0123456789abcdef"
+
+static const struct {
+	const char *text, *error; /* the latter NULL: it is one */
+} sums[] = {
+	{ SUM, NULL },
+	{ SUM384, NULL },
+	{ SUM512, NULL },
+	{ "", "invalid checksum \"\": it has no algorithm" },
+	{ X32 X32, "invalid checksum \"" X32 X32 "\": it has no algorithm" },
+	{ "md5:" X32, "unsupported digest algorithm \"md5\" in checksum \"md5:" X32 "\"" },
+	{ "sha1:" X32, "unsupported digest algorithm \"sha1\" in checksum \"sha1:" X32 "\"" },
+	{ "SHA256:" X32 X32, "unsupported digest algorithm \"SHA256\" in checksum \"SHA256:" X32 X32 "\"" },
+	{ ":" X32, "unsupported digest algorithm \"\" in checksum \":" X32 "\"" },
+	{ "sha256:", "invalid checksum \"sha256:\": sha256 has 64 hex digits, these are 0" },
+	{ "sha256:" X32, "invalid checksum \"sha256:" X32 "\": sha256 has 64 hex digits, these are 32" },
+	{ "sha384:" X32 X32, "invalid checksum \"sha384:" X32 X32 "\": sha384 has 96 hex digits, these are 64" },
+	{ "sha512:" X32 X32 X32,
+		"invalid checksum \"sha512:" X32 X32 X32 "\": sha512 has 128 hex digits, these are 96" },
+	{ "sha256:" X32 "0123456789ABCDEF0123456789ABCDEF",
+		"invalid checksum \"sha256:" X32 "0123456789ABCDEF0123456789ABCDEF\": only 0-9 and a-f are digits" },
+};
+
+static void checksums(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(sums); i++) {
+		cleanup_err struct cb_err *err = NULL;
+		struct cb_checksum sum = { 0 };
+		int r = cb_checksum_parse(sums[i].text, &sum, &err);
+
+		print_message("# %s\n", sums[i].text);
+		assert_int_equal(r, sums[i].error ? CB_ERR_INPUT : 0);
+		assert_string_equal(r ? cb_err_msg(err) : sum.text, r ? sums[i].error : sums[i].text);
 	}
 }
 
@@ -148,6 +196,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(name_rule),
 		cmocka_unit_test(fetch),
+		cmocka_unit_test(checksums),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

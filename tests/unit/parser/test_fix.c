@@ -47,6 +47,8 @@ static const struct grammar_case rows[] = {
 	{ "single quotes", ON "ENV b 'c $d' e", ON "ENV b='c $d'\\ e" },
 	{ "escapes", ON "ENV b c\\ d e", ON "ENV b=c\\ d\\ e" },
 	{ "escaped dollar", ON "ENV b \\$c d", ON "ENV b=\\$c\\ d" },
+	{ "blank in a pattern is left", ON "ENV b \"c\" ${d%e f}", "=" },
+	{ "blank in a default", ON "ENV b \"c\" ${d:-e f}", ON "ENV b=\"c\"\\ ${d:-e\\ f}" },
 	{ "equals sign", ON "ENV b =c", ON "ENV b==c" },
 	{ "value with pairs", ON "ENV b c=d e=f", ON "ENV b=\"c=d e=f\"" },
 	{ "backtick", "# escape=`\n" ON "ENV b c` d e", "# escape=`\n" ON "ENV b=c` d` e" },
