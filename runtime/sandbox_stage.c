@@ -94,7 +94,8 @@ static void mask(const struct cb_sandbox *sb, const char *path)
 	if (S_ISDIR(st.st_mode))
 		r = bind_over(CB_STAGE_EMPTY, path, MOUNT_ATTR_RDONLY | ATTR_SYSTEM);
 	else
-		r = bind_over("/dev/null", path, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
+		/* Read-only, so that its mode and owner, which other sandboxes see, cannot be changed by this name. */
+		r = bind_over("/dev/null", path, MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC);
 	if (r < 0)
 		cb_sandbox_fail(sb, errno, "mask %s", path + strlen("/s"));
 }
@@ -128,21 +129,42 @@ static void stage_sys(const struct cb_sandbox *sb, unsigned int rdonly)
 		cb_sandbox_fail(sb, errno, "mount /sys");
 
 	const char *cgroup = CB_STAGE_SYS "/fs/cgroup";
-	if (access(cgroup, F_OK) == 0 && try_mount("cgroup2", NULL, 0, ATTR_SYSTEM | rdonly, cgroup) < 0 &&
-		bind_over(CB_STAGE_EMPTY, cgroup, ATTR_SYSTEM | MOUNT_ATTR_RDONLY) < 0)
+	if (access(cgroup, F_OK) < 0)
+		return;
+	bool mounted = try_mount("cgroup2", NULL, 0, ATTR_SYSTEM | rdonly, cgroup) == 0;
+	/*
+	 * A sandbox without a group of its own may see the root of the hierarchy, with the groups of the whole host in
+	 * it. The root is the one that has no events.
+	 */
+	if (mounted && rdonly && access(CB_STAGE_SYS "/fs/cgroup/cgroup.events", F_OK) < 0) {
+		(void)umount2(cgroup, MNT_DETACH);
+		mounted = false;
+	}
+	if (!mounted && bind_over(CB_STAGE_EMPTY, cgroup, ATTR_SYSTEM | MOUNT_ATTR_RDONLY) < 0)
 		cb_sandbox_fail(sb, errno, "mount /sys/fs/cgroup");
 }
 
+/*
+ * A node of the sandbox's own, so that one step cannot change the mode of another's; where none can be made, a copy of
+ * the zygote's, which has looked at what it is. There its owner is nobody inside, so its mode cannot be changed.
+ */
+static int device_source(int dev, const struct cb_device *device, const char *path)
+{
+	if (mknodat(dev, device->name, S_IFCHR | 0666, makedev(device->major, device->minor)) == 0)
+		return cb_sys_open_tree(dev, device->name, OPEN_TREE_CLONE);
+	cleanup_close int target = openat(dev, device->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	return target < 0 ? -1 : cb_sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE);
+}
+
+/* As a mount of its own, which stays open when @dev is closed to devices. */
 static void stage_device(const struct cb_sandbox *sb, int dev, const struct cb_device *device)
 {
 	char path[32];
 	struct stat st;
 
-	/* The zygote has looked at its nodes; a copy is as good as a new one, and allowed everywhere. */
 	snprintf(path, sizeof(path), "/dev/%s", device->name);
-	cleanup_close int target = openat(dev, device->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	cleanup_close int node = cb_sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE);
-	if (target < 0 || node < 0 || cb_sys_move_mount(node, "", dev, device->name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
+	cleanup_close int node = device_source(dev, device, path);
+	if (node < 0 || cb_sys_move_mount(node, "", dev, device->name, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		cb_sandbox_fail(sb, errno, "make device %s", path);
 	if (fstatat(dev, device->name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISCHR(st.st_mode) ||
 		st.st_rdev != makedev(device->major, device->minor))
@@ -161,16 +183,20 @@ static void stage_dev(const struct cb_sandbox *sb)
 	 * Each device is a mount of its own; one that the command makes beside them (CAP_MKNOD is among the default
 	 * capabilities) cannot be opened, as nowhere else: this is the allow-list of devices.
 	 */
-	unsigned int dev_attr = MOUNT_ATTR_NOSUID | (sb->kind & CB_SANDBOX_INSECURE ? 0 : MOUNT_ATTR_NODEV);
-	if (try_mount("tmpfs", dev_options, ARRAY_SIZE(dev_options), dev_attr, CB_STAGE_DEV) < 0)
+	struct mount_attr closed = { .attr_set = MOUNT_ATTR_NODEV };
+	if (try_mount("tmpfs", dev_options, ARRAY_SIZE(dev_options), MOUNT_ATTR_NOSUID, CB_STAGE_DEV) < 0)
 		cb_sandbox_fail(sb, errno, "mount /dev");
 	cleanup_close int dev = open(CB_STAGE_DEV, O_PATH | O_DIRECTORY | O_CLOEXEC);
 	if (dev < 0)
 		cb_sandbox_fail(sb, errno, "open /dev");
 	for (size_t i = 0; i < cb_n_devices; i++)
 		stage_device(sb, dev, &cb_devices[i]);
+	if (!(sb->kind & CB_SANDBOX_INSECURE) && cb_sys_mount_setattr(dev, "", AT_EMPTY_PATH, &closed) < 0)
+		cb_sandbox_fail(sb, errno, "close /dev to devices");
 	for (size_t i = 0; i < CB_DEVICE_LINKS; i++)
-		if (symlinkat(cb_device_links[i].target, dev, cb_device_links[i].name) < 0)
+		/* As runc: not every kernel has /proc/kcore. */
+		if ((strcmp(cb_device_links[i].name, "core") != 0 || access(CB_STAGE_PROC "/kcore", F_OK) == 0) &&
+			symlinkat(cb_device_links[i].target, dev, cb_device_links[i].name) < 0)
 			cb_sandbox_fail(sb, errno, "link /dev/%s", cb_device_links[i].name);
 	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
 		if (mkdirat(dev, dirs[i], 0755) < 0)

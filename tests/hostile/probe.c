@@ -2,7 +2,6 @@
  * What a RUN step can do, tried from inside. Static, so that it runs in any image.
  *
  *   probe deny NAME...   makes each call; 0 when the kernel refuses all of them
- *   probe show           capabilities, seccomp, namespaces, mounts, devices, limits, signals: one fact a line
  */
 #include <dirent.h>
 #include <errno.h>
@@ -268,164 +267,11 @@ static int deny(int n, char **names)
 	return 0;
 }
 
-/* ---- facts ---------------------------------------------------------------------------------------------------- */
-
-static void status_facts(void)
-{
-	static const char *const keys[] = { "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp",
-		"SigBlk", "SigIgn", "Groups", "Umask" };
-	FILE *f = fopen("/proc/self/status", "re");
-	char line[512];
-
-	while (f && fgets(line, sizeof(line), f))
-		for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-			size_t len = strlen(keys[i]);
-			char *at = line + len + 1;
-
-			if (strncmp(line, keys[i], len) || line[len] != ':')
-				continue;
-			while (*at == '\t' || *at == ' ')
-				at++;
-			printf("%s %s", keys[i], at);
-		}
-	if (f)
-		fclose(f);
-}
-
-static int by_name(const void *a, const void *b)
-{
-	return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static void list(const char *fact, const char *dir)
-{
-	char *names[512];
-	size_t n = 0;
-	DIR *d = opendir(dir);
-
-	for (struct dirent *e; d && n < 512 && (e = readdir(d));)
-		if (e->d_name[0] != '.' && !(atoi(e->d_name) == dirfd(d) && strstr(dir, "/fd")))
-			names[n++] = strdup(e->d_name);
-	if (d)
-		closedir(d);
-	qsort(names, n, sizeof(*names), by_name);
-	printf("%s", fact);
-	for (size_t i = 0; i < n; i++)
-		printf(" %s", names[i]);
-	printf("\n");
-}
-
-static void mount_facts(void)
-{
-	FILE *f = fopen("/proc/self/mountinfo", "re");
-	char line[8192];
-
-	while (f && fgets(line, sizeof(line), f)) {
-		char target[4096], options[512], *type = strstr(line, " - ");
-
-		if (!type || sscanf(line, "%*s %*s %*s %*s %4095s %511s", target, options) != 2)
-			continue;
-		type += 3;
-		type[strcspn(type, " ")] = '\0';
-		printf("mount %s %s %s\n", target, type, options);
-	}
-	if (f)
-		fclose(f);
-}
-
-static void limit_facts(void)
-{
-	static const struct {
-		const char *name;
-		int id;
-	} limits[] = { { "core", RLIMIT_CORE }, { "nofile", RLIMIT_NOFILE }, { "nproc", RLIMIT_NPROC },
-		{ "memlock", RLIMIT_MEMLOCK }, { "stack", RLIMIT_STACK } };
-
-	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
-		struct rlimit r;
-
-		getrlimit((__rlimit_resource_t)limits[i].id, &r);
-		printf("rlimit %s %lld %lld\n", limits[i].name, (long long)r.rlim_cur, (long long)r.rlim_max);
-	}
-}
-
-static void readable_facts(void)
-{
-	static const char *const paths[] = { "/proc/acpi", "/proc/asound", "/proc/interrupts", "/proc/kcore",
-		"/proc/keys", "/proc/latency_stats", "/proc/timer_list", "/proc/timer_stats", "/proc/sched_debug",
-		"/proc/scsi", "/sys/firmware", "/sys/devices/virtual/powercap" };
-
-	for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
-		struct stat st;
-		char byte;
-		int fd, seen = 0;
-
-		if (stat(paths[i], &st) < 0) {
-			printf("mask %s absent\n", paths[i]);
-			continue;
-		}
-		if (S_ISDIR(st.st_mode)) {
-			DIR *d = opendir(paths[i]);
-
-			for (struct dirent *e; d && (e = readdir(d));)
-				seen |= e->d_name[0] != '.';
-			if (d)
-				closedir(d);
-		} else {
-			fd = open(paths[i], O_RDONLY);
-			seen = fd >= 0 && read(fd, &byte, 1) > 0;
-			close(fd);
-		}
-		printf("mask %s %s\n", paths[i], seen ? "readable" : "empty");
-	}
-}
-
-static void namespace_facts(void)
-{
-	static const char *const names[] = { "cgroup", "ipc", "mnt", "net", "pid", "user", "uts" };
-
-	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		char path[64], target[64] = "";
-
-		snprintf(path, sizeof(path), "/proc/self/ns/%s", names[i]);
-		if (readlink(path, target, sizeof(target) - 1) > 0)
-			printf("ns %s\n", target);
-	}
-}
-
-extern char **environ;
-
-static int show(void)
-{
-	char cwd[4096], host[256] = "", map[256] = "";
-	FILE *f = fopen("/proc/self/uid_map", "re");
-	size_t n = f ? fread(map, 1, sizeof(map) - 1, f) : 0;
-
-	map[n] = '\0';
-	status_facts();
-	mount_facts();
-	namespace_facts();
-	readable_facts();
-	limit_facts();
-	list("devices", "/dev");
-	list("descriptors", "/proc/self/fd");
-	list("cgroups", "/sys/fs/cgroup");
-	map[strcspn(map, "\n")] = '\0';
-	gethostname(host, sizeof(host));
-	printf("uid_map %s\nuid %d gid %d\npid %d\nhostname %s\ncwd %s\n", map, (int)getuid(), (int)getgid(),
-		(int)getpid() < 100 ? 1 : (int)getpid(), host, getcwd(cwd, sizeof(cwd)) ? cwd : "none");
-	for (char **e = environ; *e; e++)
-		printf("env %s\n", *e);
-	return 0;
-}
-
 int main(int argc, char **argv)
 {
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	if (argc > 2 && !strcmp(argv[1], "deny"))
 		return deny(argc - 2, argv + 2);
-	if (argc == 2 && !strcmp(argv[1], "show"))
-		return show();
-	fprintf(stderr, "probe deny NAME... | show\n");
+	fprintf(stderr, "probe deny NAME...\n");
 	return 2;
 }
