@@ -31,6 +31,11 @@ int cb_json_get_obj(const json_t *obj, const char *key, json_t **ret, struct cb_
 int cb_json_get_arr(const json_t *obj, const char *key, json_t **ret, struct cb_err **err);
 /** Appends an array of strings to @ret; 1 when absent or null. */
 int cb_json_get_strv(const json_t *obj, const char *key, struct cb_strv *ret, struct cb_err **err);
+/**
+ * Line and column, from 1, of the value at @path ("list[3].key") in @text, which json_loadb has accepted; of what the
+ * path leads to, where it does not lead all the way. For messages about documents that people write.
+ */
+void cb_json_place(const char *text, const char *path, unsigned int *line, unsigned int *col);
 json_t *cb_json_from_strv(const struct cb_strv *sv);
 /** Compact, keys in insertion order unless @sorted; caller frees. */
 char *cb_json_dump(const json_t *doc, bool sorted);

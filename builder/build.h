@@ -66,9 +66,11 @@ struct cb_build {
 	struct cb_epoch made;                            /* the time of the image and of exported files */
 	uint64_t deadline;                               /* of the build on the monotonic clock, or 0 */
 	struct cb_buf trust;                             /* certificates of --ca-cert for steps; empty: none */
-	char *warned;                                    /* warnings that were shown */
-	uint32_t n_shown;                                /* progress ids given out */
-	int signal;                                      /* that was received, or 0 */
+	struct cb_buf filter;                            /* of --security-opt seccomp for steps; empty: the default */
+	struct cb_strv security_warnings;
+	char *warned;     /* warnings that were shown */
+	uint32_t n_shown; /* progress ids given out */
+	int signal;       /* that was received, or 0 */
 	enum cb_layer_times layer_times;
 	bool offline;       /* registries are not asked for base images */
 	bool timed_out;     /* the deadline has passed */

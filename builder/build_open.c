@@ -16,6 +16,7 @@
 #include "builder/policy.h"
 #include "builder/remotes.h"
 #include "builder/secret.h"
+#include "builder/settings_security.h"
 #include "builder/signals.h"
 #include "builder/step_trust.h"
 
@@ -88,6 +89,8 @@ static int build_open(struct cb_build *build, bool runs, struct cb_err **err)
 		cb_store_set_quota(build->store, build->policy.quota);
 	if (r == 0 && runs && settings->access.ca_cert)
 		r = cb_trust_load(settings->access.ca_cert, &build->trust, err);
+	if (r == 0 && runs)
+		r = cb_security_filter(&settings->security, &build->filter, &build->security_warnings, err);
 	if (r == 0 && runs)
 		r = open_runtime(build, err);
 	if (r == 0)
@@ -187,6 +190,8 @@ struct cb_build *cb_build_close(struct cb_build *build)
 	cb_cancel_free(build->scheduler.cancel);
 	cb_closep(&build->scheduler.signal_fd);
 	cb_buf_done(&build->trust);
+	cb_buf_done(&build->filter);
+	cb_strv_done(&build->security_warnings);
 	free(build->shown);
 	free(build);
 	return NULL;

@@ -378,6 +378,8 @@ static int run(struct cb_build *build, const struct outputs *outputs, struct cb_
 
 		cb_progress_warning(build->progress, UINT32_MAX, text);
 	}
+	for (size_t i = 0; i < build->security_warnings.n; i++)
+		cb_progress_warning(build->progress, UINT32_MAX, build->security_warnings.v[i]);
 	const struct cb_strv *told = &cb_runtime_info(build->runtime)->warnings;
 	for (size_t i = 0; i < told->n; i++)
 		cb_progress_warning(build->progress, UINT32_MAX, told->v[i]);

@@ -12,6 +12,7 @@
 #include "builder/secret.h"
 #include "builder/settings_ids.h"
 #include "builder/settings_limits.h"
+#include "builder/settings_security.h"
 #include "builder/settings_values.h"
 #include "runtime/runtime.h"
 
@@ -49,6 +50,7 @@ void cb_settings_done(struct cb_settings *settings)
 		cb_secret_wipe(&settings->secrets[i].value);
 	}
 	cb_access_done(&settings->access);
+	cb_security_options_done(&settings->security);
 	free(settings->outputs);
 	free(settings->ulimits);
 	free(settings->secrets);
@@ -457,6 +459,8 @@ int cb_settings_set(struct cb_settings *settings, const struct cb_opt *opt, cons
 		return 0;
 	case SET_SECRET:
 		return cb_settings_add_secret(settings, value, envp, err);
+	case SET_SECURITY_OPT:
+		return cb_settings_add_security(settings, value, err);
 	case SET_SHM_SIZE:
 		return set_shm_size(settings, value, err);
 	case SET_SSH:
@@ -511,7 +515,8 @@ int cb_settings_finish(struct cb_settings *settings, char *const *envp, struct c
 	/* As docker's client: who gives steps the host's network by default need not allow it once more. */
 	if (settings->network == CB_NETWORK_HOST && !cb_strv_has(&settings->allow, "network.host"))
 		cb_strv_add(&settings->allow, "network.host");
-	return cb_settings_check_limits(settings, err);
+	r = cb_settings_check_security(settings, err);
+	return r < 0 ? r : cb_settings_check_limits(settings, err);
 }
 
 int cb_settings_parse_extra(struct cb_settings *settings, const struct cb_settings_extra *extra, int argc,

@@ -68,6 +68,14 @@ struct cb_ulimit_spec {
 	int64_t soft, hard; /* -1: unlimited */
 };
 
+/** --security-opt, of all RUN steps. */
+struct cb_security_options {
+	char *seccomp_profile; /* path of a profile, or NULL: the default filter */
+	bool seccomp_unconfined;
+	bool no_new_privs;
+	struct cb_strv warnings; /* about what was asked for and is not done */
+};
+
 struct cb_settings {
 	/* what is built */
 	char *file;                    /* -f; NULL: look in the context; "-": standard input */
@@ -113,6 +121,7 @@ struct cb_settings {
 	struct cb_ssh_spec *ssh;
 	size_t n_ssh, cap_ssh;
 	struct cb_strv allow; /* entitlements: network.host, security.insecure */
+	struct cb_security_options security;
 	bool allow_secret_leak;
 	char *isolation; /* "auto" or the name of a rung; never NULL after parsing */
 	uint32_t jobs;   /* concurrent RUN steps; 0: chosen by the scheduler */

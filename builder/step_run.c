@@ -265,6 +265,10 @@ static int prepare(struct run *run, struct cb_snapshot *snapshot, struct cb_run_
 	spec->dns_options = given(&settings->dns_options);
 	spec->network = network_of(op->network);
 	spec->insecure = op->security == CB_SECURITY_INSECURE;
+	spec->filter = run->build->filter.data;
+	spec->filter_len = run->build->filter.len;
+	spec->unfiltered = settings->security.seccomp_unconfined;
+	spec->no_new_privs = settings->security.no_new_privs;
 	spec->shm_size = settings->shm_size;
 	r = make_hosts(run, spec, err);
 	return r < 0 ? r : make_ulimits(run, spec, err);

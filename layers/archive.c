@@ -9,7 +9,7 @@
 
 #include "base/fd.h"
 #include "layers/compress.h"
-#include "layers/late.h"
+#include "base/late.h"
 #include "layers/opendirs.h"
 #include "layers/tarformat.h"
 #include "layers/unpack.h"

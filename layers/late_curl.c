@@ -9,7 +9,7 @@
 #undef curl_url_get
 #include <stdarg.h>
 
-#include "layers/late.h"
+#include "base/late.h"
 
 #undef curl_easy_setopt
 #undef curl_easy_getinfo

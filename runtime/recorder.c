@@ -18,6 +18,7 @@
 #include "runtime/channel.h"
 #include "runtime/kernel.h"
 #include "runtime/recorder_request.h"
+#include "runtime/sandbox.h"
 
 #ifndef SECCOMP_IOCTL_NOTIF_SET_FLAGS
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS _IOW('!', 4, __u64)
@@ -28,14 +29,14 @@
 
 /* ---- the sandbox's side --------------------------------------------------------------------------------------- */
 
-int cb_recorder_attach(int sock, uid_t uid, gid_t gid, const gid_t *groups, size_t n_groups)
+int cb_recorder_attach(int sock, const struct cb_sandbox_spec *spec)
 {
-	struct cb_recorder_hello hello = { .uid = uid, .gid = gid };
+	struct cb_recorder_hello hello = { .uid = spec->uid, .gid = spec->gid, .no_new_privs = spec->no_new_privs };
 	cleanup_close int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC), listener = -EBADF;
 
-	hello.n_groups = (unsigned int)CB_MIN(n_groups, (size_t)CB_RECORDER_GROUPS_MAX);
+	hello.n_groups = (unsigned int)CB_MIN(spec->n_groups, (size_t)CB_RECORDER_GROUPS_MAX);
 	if (hello.n_groups)
-		memcpy(hello.groups, groups, hello.n_groups * sizeof(*groups));
+		memcpy(hello.groups, spec->groups, hello.n_groups * sizeof(*spec->groups));
 	listener = root < 0 ? -1 : cb_recorder_filter();
 	if (listener < 0)
 		return -1;
@@ -260,6 +261,7 @@ void cb_recorder_main(int sock)
 		_exit(0);
 	rec.listener = fds[0];
 	rec.root = fds[1];
+	rec.no_new_privs = hello.no_new_privs;
 	rec.odd = cb_map_new(free);
 	cb_recorder_ids_init(&rec, &hello);
 	close(3);

@@ -20,6 +20,7 @@
 #ifndef CB_RUNTIME_RECORDER_H
 #define CB_RUNTIME_RECORDER_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "base/mem.h"
@@ -30,6 +31,7 @@
 struct cb_recorder_hello {
 	uid_t uid;
 	gid_t gid;
+	bool no_new_privs; /* set-id bits of programs mean nothing */
 	unsigned int n_groups;
 	gid_t groups[CB_RECORDER_GROUPS_MAX];
 };
@@ -38,9 +40,10 @@ struct cb_recorder_hello {
 CB_NORETURN void cb_recorder_main(int sock);
 
 /**
- * In the sandbox, before exec: loads the filter and gives its listener to the recorder behind @sock. Needs
- * CAP_SYS_ADMIN. 0, or -1 with errno.
+ * In the sandbox, before exec, with the ids of the command: loads the filter and gives its listener to the recorder
+ * behind @sock. Needs CAP_SYS_ADMIN. 0, or -1 with errno.
  */
-int cb_recorder_attach(int sock, uid_t uid, gid_t gid, const gid_t *groups, size_t n_groups);
+struct cb_sandbox_spec;
+int cb_recorder_attach(int sock, const struct cb_sandbox_spec *spec);
 
 #endif

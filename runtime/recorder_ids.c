@@ -290,6 +290,8 @@ static void execute(struct cb_request *req, int dirfd, uint64_t path, int flags)
 	struct stat st;
 
 	cb_request_go_on(req);
+	if (req->rec->no_new_privs)
+		return;
 	if (cb_request_name(req, dirfd, path, flags, &name) < 0 || cb_request_stat(&name, true, &st) < 0 ||
 		!S_ISREG(st.st_mode) || !(st.st_mode & (S_ISUID | S_ISGID)) || !(st.st_mode & 0111) ||
 		is_script(name.text))

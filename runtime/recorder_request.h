@@ -24,6 +24,7 @@ struct cb_recorder_ids {
 
 struct cb_recorder {
 	int listener, proc, root;
+	bool no_new_privs;
 	bool roots_vary;    /* somebody called chroot */
 	struct cb_map *odd; /* "DEV:INO" -> struct cb_owner_record, where attributes cannot be stored */
 	struct cb_recorder_ids *ids;

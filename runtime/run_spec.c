@@ -280,6 +280,9 @@ static void encode(
 	cb_wire_put_u64(out, spec->uid);
 	cb_wire_put_u64(out, spec->gid);
 	cb_wire_put_bytes(out, spec->groups, spec->n_groups * sizeof(gid_t));
+	cb_wire_put_bytes(out, spec->filter, spec->filter ? spec->filter_len : 0);
+	cb_wire_put_u64(out, spec->unfiltered);
+	cb_wire_put_u64(out, spec->no_new_privs);
 	cb_wire_put_u64(out, spec->insecure);
 	cb_wire_put_u64(out, spec->upper_fd < 0);
 	cb_wire_put_u64(out, spec->shm_size);

@@ -140,6 +140,10 @@ static void decode(
 	const void *groups = cb_wire_get_bytes(in, &len);
 	spec->n_groups = len / sizeof(gid_t);
 	spec->groups = len ? cb_xmemdup(groups, len) : NULL;
+	spec->filter = cb_wire_get_bytes(in, &spec->filter_len);
+	spec->filter = spec->filter_len ? cb_xmemdup(spec->filter, spec->filter_len) : NULL;
+	spec->unfiltered = cb_wire_get_u64(in) != 0;
+	spec->no_new_privs = cb_wire_get_u64(in) != 0;
 	spec->insecure = cb_wire_get_u64(in) != 0;
 	spec->readonly = cb_wire_get_u64(in) != 0;
 	spec->shm_size = cb_wire_get_u64(in);

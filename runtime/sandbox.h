@@ -96,6 +96,9 @@ struct cb_sandbox_spec {
 	gid_t *groups;
 	size_t n_groups;
 	bool insecure, readonly;
+	const void *filter; /* or NULL: the default */
+	size_t filter_len;
+	bool unfiltered, no_new_privs;
 	uint64_t shm_size;
 	struct cb_sandbox_mount *mounts;
 	size_t n_mounts;
@@ -129,7 +132,10 @@ int cb_caps_bound(uint64_t caps);
 int cb_caps_set(uint64_t caps);
 /** All capabilities, known to this kernel or not. */
 uint64_t cb_caps_all(void);
-/** Loads the default filter. Needs CAP_SYS_ADMIN, as no_new_privs stays off. 0 or -1 with errno. */
-int cb_seccomp_load(void);
+/**
+ * Loads a filter of @len bytes, or with NULL the default one. Needs CAP_SYS_ADMIN where no_new_privs is off. 0 or -1
+ * with errno.
+ */
+int cb_seccomp_load(const void *filter, size_t len);
 
 #endif

@@ -105,19 +105,19 @@ static void set_groups(const struct cb_sandbox *sb, const struct cb_sandbox_spec
 }
 
 /* A filter takes CAP_SYS_ADMIN, which a container's root does not have, or the promise to gain nothing by exec. */
-static int load_filter(const struct cb_sandbox *sb)
+static void load_filter(const struct cb_sandbox *sb, const struct cb_sandbox_spec *spec)
 {
-	if (sb->kind & CB_SANDBOX_CHROOT)
-		(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
-	return cb_seccomp_load();
+	if ((spec->no_new_privs || sb->kind & CB_SANDBOX_CHROOT) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		cb_sandbox_fail(sb, errno, "set no_new_privs");
+	if (!spec->insecure && !spec->unfiltered && cb_seccomp_load(spec->filter, spec->filter_len) < 0)
+		cb_sandbox_fail(sb, errno, "load the seccomp filter");
 }
 
 /* With one id all stay who they are, and the recorder knows who they should be. Capabilities stay as well. */
 static void drop_recorded(const struct cb_sandbox *sb, const struct cb_sandbox_spec *spec)
 {
-	if (!spec->insecure && load_filter(sb) < 0)
-		cb_sandbox_fail(sb, errno, "load the seccomp filter");
-	if (cb_recorder_attach(sb->recorder, spec->uid, spec->gid, spec->groups, spec->n_groups) < 0)
+	load_filter(sb, spec);
+	if (cb_recorder_attach(sb->recorder, spec) < 0)
 		cb_sandbox_fail(sb, errno, "start the recorder of owners");
 	if (cb_caps_set(spec->insecure ? cb_caps_all() : CB_CAPS_DEFAULT) < 0)
 		cb_sandbox_fail(sb, errno, "set capabilities");
@@ -141,8 +141,7 @@ static void drop_privileges(const struct cb_sandbox *sb, const struct cb_sandbox
 	/* The change of user has emptied the effective set, but loading the filter takes CAP_SYS_ADMIN. */
 	if (cb_caps_set(cb_caps_all()) < 0)
 		cb_sandbox_fail(sb, errno, "keep capabilities");
-	if (!spec->insecure && load_filter(sb) < 0)
-		cb_sandbox_fail(sb, errno, "load the seccomp filter");
+	load_filter(sb, spec);
 	if (cb_caps_set(spec->uid == 0 ? caps : 0) < 0)
 		cb_sandbox_fail(sb, errno, "set capabilities");
 }

@@ -115,6 +115,10 @@ struct cb_run_spec {
 
 	const char *hostname; /* NULL: CB_RUN_HOSTNAME */
 	enum cb_run_network network;
+	const void *filter; /* a program of struct sock_filter in place of the default filter, or NULL */
+	size_t filter_len;  /* in bytes */
+	bool unfiltered;    /* no filter; the caller checked the entitlement, as for the next */
+	bool no_new_privs;  /* nothing is gained by execve */
 	bool insecure; /* all capabilities, no seccomp filter, nothing masked; the caller checked the entitlement */
 
 	const struct cb_run_mount *mounts;

@@ -91,6 +91,10 @@ static void show(struct cb_buf *out, const struct cb_settings *s)
 	add(out, "mems", s->limits.cpuset_mems);
 	add(out, "parent", s->limits.cgroup_parent);
 	add_signed(out, "pids", s->limits.pids);
+	if (s->security.seccomp_profile || s->security.seccomp_unconfined)
+		cb_buf_addf(out, " seccomp=%s", s->security.seccomp_profile ? s->security.seccomp_profile : "none");
+	if (s->security.no_new_privs)
+		cb_buf_adds(out, " no-new-privileges");
 	add_signed(out, "step-time", s->step_timeout);
 	add_signed(out, "time", s->timeout);
 	if (s->fetch_limit != CB_FETCH_LIMIT_DEFAULT)
@@ -161,6 +165,10 @@ static const struct {
 	{ ".|--secret|type=env,id=x", "context=. secret=x env=x" },
 	{ ".|--secret|type=file,id=TOKEN", "context=. secret=TOKEN src=TOKEN" },
 	{ ".|--secret|type=env,id=x,src=TOKEN", "context=. secret=x env=TOKEN" },
+	{ ".|--security-opt|seccomp=p.json|--security-opt|no-new-privileges:true",
+		"context=. seccomp=p.json no-new-privileges" },
+	{ ".|--security-opt|seccomp=p.json|--security-opt|seccomp=builtin|--security-opt|no-new-privileges|--security-opt|no-new-privileges=0",
+		"context=." },
 	{ ".|--allow|network.host|--allow|network.host|--allow|security.insecure",
 		"context=. allow=network.host allow=security.insecure" },
 	{ ".|--isolation|ranges", "context=. isolation=ranges" },
@@ -175,7 +183,7 @@ static const struct {
 	{ ".|--progress=rawjson", "context=. progress=3" },
 	{ ".|-q", "context=. progress=4 quiet=1" },
 	{ ".|-D", "context=. debug=1" },
-	{ ".|--rm|--compress=false|--security-opt|x", "context=. ignored=rm ignored=compress ignored=security-opt" },
+	{ ".|--rm|--compress=false|--squash", "context=. ignored=rm ignored=compress ignored=squash" },
 	{ ".|-m|1g|--memory=2g|--memory-swap|3g", "context=. memory=2147483648 swap=3221225472" },
 	{ ".|-m|8m|--memory-swap=-1|--pids-limit|0", "context=. memory=8388608 swap=-1 pids=-1" },
 	{ ".|-c|5|--cpu-period|50000|--cpu-quota=25000|--cpuset-cpus|0-1,3|--cpuset-mems|0|--cgroup-parent|/a",
@@ -266,6 +274,11 @@ static const struct {
 	{ ".|--secret|id=a,path=x", "--secret id=a,path=x: unknown key \"path\"" },
 	{ ".|--secret|id=a,type=x", "--secret id=a,type=x: type is file or env, not \"x\"" },
 	{ ".|--secret|id=a,src=f,env=E", "--secret id=a,src=f,env=E: src= and env= exclude each other" },
+	{ ".|--security-opt|seccomp=unconfined",
+		"--security-opt seccomp=unconfined: entitlement security.insecure is not allowed" },
+	{ ".|--security-opt|seccomp", "--security-opt seccomp: a profile is missing" },
+	{ ".|--security-opt|no-new-privileges=2", "--security-opt no-new-privileges is true or false, not \"2\"" },
+	{ ".|--security-opt|no-new-privs", "--security-opt: unknown option \"no-new-privs\"" },
 	{ ".|--allow|all", "--allow: unknown entitlement \"all\"" },
 	{ ".|--isolation|vm", "--isolation: unknown mode \"vm\"" },
 	{ ".|-j|0", "--jobs is a number from 1 to 4096, not \"0\"" },

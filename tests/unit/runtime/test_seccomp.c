@@ -67,7 +67,7 @@ static void call_table(void **state)
 		print_message("# %s\n", calls[i].name);
 		pid_t pid = fork();
 		if (pid == 0) {
-			if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || cb_seccomp_load() < 0)
+			if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || cb_seccomp_load(NULL, 0) < 0)
 				_exit(200);
 			long r = syscall(calls[i].nr, calls[i].arg[0], calls[i].arg[1], calls[i].arg[2], 0, 0, 0);
 			_exit(r < 0 ? errno : 0);
@@ -120,7 +120,7 @@ static void i386_table(void **state)
 		print_message("# %s\n", rows[i].name);
 		pid_t pid = fork();
 		if (pid == 0) {
-			if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || cb_seccomp_load() < 0)
+			if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || cb_seccomp_load(NULL, 0) < 0)
 				_exit(200);
 			int r = call_i386(rows[i].nr, rows[i].a, rows[i].b);
 			_exit(r < 0 ? -r : 0);

@@ -3,8 +3,8 @@
  * bring some forty more along: linked in the ordinary way they cost each start of the program three times what it
  * needs itself, and each clone of a sandbox their mappings. Threads may call everything.
  */
-#ifndef CB_LAYERS_LATE_H
-#define CB_LAYERS_LATE_H
+#ifndef CB_BASE_LATE_H
+#define CB_BASE_LATE_H
 
 #include <pthread.h>
 

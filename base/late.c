@@ -1,4 +1,4 @@
-#include "layers/late.h"
+#include "base/late.h"
 
 #include <dlfcn.h>
 
