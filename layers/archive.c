@@ -8,8 +8,8 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "layers/compress.h"
 #include "base/late.h"
+#include "layers/compress.h"
 #include "layers/opendirs.h"
 #include "layers/tarformat.h"
 #include "layers/unpack.h"
