@@ -146,7 +146,7 @@ static void stage_sys(const struct cb_sandbox *sb, unsigned int rdonly)
 
 /*
  * A node of the sandbox's own, so that one step cannot change the mode of another's; where none can be made, a copy of
- * the zygote's, which has looked at what it is. There its owner is nobody inside, so its mode cannot be changed.
+ * the zygote's, which has looked at what it is, and is the host's on a read-only mount.
  */
 static int device_source(int dev, const struct cb_device *device, const char *path)
 {

@@ -59,7 +59,12 @@ static int bind_device(int dev, const struct cb_device *device)
 		errno = ENXIO;
 		return -1;
 	}
-	struct mount_attr set = { .attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC, .propagation = MS_PRIVATE };
+	/*
+	 * A device can be written to through a read-only mount, but not get another mode or owner, which would be the
+	 * host's: where all ids are mapped to themselves, root of the user namespace may do that.
+	 */
+	struct mount_attr set = { .attr_set = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC,
+		.propagation = MS_PRIVATE };
 	cleanup_close int target = openat(dev, device->name, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (target < 0 || cb_sys_mount_setattr(node, "", AT_EMPTY_PATH, &set) < 0)
 		return -1;

@@ -14,10 +14,12 @@ context devices <<'END'
 FROM scratch AS base
 COPY busybox /bin/busybox
 RUN ["/bin/busybox", "--install", "-s", "/bin"]
-RUN chmod 600 /dev/null /dev/zero 2>&1; chown 5:5 /dev/full 2>&1; chmod 777 /proc/timer_list 2>&1; echo tried
+RUN chmod 600 /dev/null /dev/zero 2>&1; chown 5:5 /dev/full 2>&1; touch /dev/random 2>&1; echo x >>/dev/null; echo x >/dev/null && chmod 777 /proc/timer_list 2>&1; echo tried
 RUN stat -c '%a %u' /dev/null /dev/zero /dev/full | sort -u
 END
 cp /bin/busybox "$context/"
+nodes() { stat -c '%n %a %u %g' /dev/null /dev/zero /dev/full /dev/random /dev/urandom /dev/tty; }
+host=$(nodes)
 for isolation in $("$CBUILD" doctor --format json | jq -r '.rungs[] | select(.works) | .name'); do
 	CBUILD_ROOT=$work/store.$isolation cb --isolation "$isolation" --progress plain "$context"
 	facts=$(sed -nE 's/^#[0-9]+ [0-9.]+ ([0-9]+ [0-9]+)$/\1/p' <<<"$out")
@@ -25,4 +27,5 @@ for isolation in $("$CBUILD" doctor --format json | jq -r '.rungs[] | select(.wo
 	"666 0" | "666 65534") checks=$((checks + 1)) ;;
 	*) fail "$isolation: the devices have changed: $out" ;;
 	esac
+	is "$isolation: the devices of the host are as they were" "$(nodes)" "$host"
 done
