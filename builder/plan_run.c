@@ -125,10 +125,14 @@ static int check_rights(struct cb_planner *p, const struct cb_run *run, struct c
 	}
 	/* No device of that kind (CDI) is ever there: who can do without runs without, as with BuildKit. */
 	for (size_t i = 0; i < run->n_devices; i++)
-		if (run->devices[i].required)
-			return cb_err_at(err, CB_ERR_UNSUPPORTED, run->devices[i].name.line, run->devices[i].name.col,
-				"required device \"%s\" is not available: RUN --device is not supported",
+		if (run->devices[i].required) {
+			cb_err_at(err, CB_ERR_UNSUPPORTED, run->devices[i].name.line, run->devices[i].name.col,
+				"required device \"%s\" is not available: cbuild reads no device specifications (CDI)",
 				run->devices[i].name.s);
+			return cb_err_hint(err, CB_ERR_UNSUPPORTED,
+				"without \"required\" the step runs without it; with RUN --security=insecure, --allow "
+				"security.insecure and --isolation root, the step may make device nodes itself and open them");
+		}
 	if (!missing)
 		return 0;
 	cb_err_at(err, CB_ERR_DENIED, at.line, at.col, "entitlement %s is not allowed", missing);

@@ -331,7 +331,12 @@ static int set_unsupported(const char *option, const char *value, struct cb_err 
 	/* Scripts switch these off, which is what they are. */
 	if (!strcmp(value, "false"))
 		return 0;
-	return cb_err_set(err, CB_ERR_USAGE, "--%s is not supported by this version of cbuild", option);
+	cb_err_set(err, CB_ERR_USAGE, "--%s is not supported by this version of cbuild", option);
+	if (strcmp(option, "device") != 0)
+		return CB_ERR_USAGE;
+	return cb_err_hint(err, CB_ERR_USAGE,
+		"steps have /dev/null, zero, full, random, urandom and tty; one with RUN --security=insecure, --allow "
+		"security.insecure and --isolation root may make others itself");
 }
 
 static void set_ignored(struct cb_settings *settings, const char *option)

@@ -83,6 +83,7 @@ const struct cb_opt cb_build_options[] = {
 	/* Of docker's client and not done here: named, so that the message says so. */
 	{ "attest", 0, VALUE, SET_UNSUPPORTED, "ATTRS", NULL, NULL },
 	{ "builder", 0, VALUE, SET_UNSUPPORTED, "NAME", NULL, NULL },
+	{ "device", 0, VALUE, SET_UNSUPPORTED, "DEVICE", NULL, NULL },
 	{ "load", 0, FLAG, SET_UNSUPPORTED, NULL, NULL, NULL },
 	{ "policy", 0, VALUE, SET_UNSUPPORTED, "ATTRS", NULL, NULL },
 	{ "provenance", 0, VALUE, SET_UNSUPPORTED, "MODE", NULL, NULL },

@@ -18,6 +18,14 @@
 #define NATIVE AUDIT_ARCH_X86_64
 #elif defined(__aarch64__)
 #define NATIVE AUDIT_ARCH_AARCH64
+#elif defined(__riscv) && __riscv_xlen == 64
+#define NATIVE AUDIT_ARCH_RISCV64
+#elif defined(__powerpc64__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+#define NATIVE AUDIT_ARCH_PPC64LE
+#elif defined(__s390x__)
+#define NATIVE AUDIT_ARCH_S390X
+#elif defined(__loongarch64)
+#define NATIVE AUDIT_ARCH_LOONGARCH64
 #else
 #error "no seccomp architecture for this machine"
 #endif
@@ -110,7 +118,8 @@ static void make_program(struct program *p)
 	emit(p, (struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)));
 	for (size_t i = 0; i < ARRAY_SIZE(calls); i++) {
 		const struct call *c = &calls[i];
-		uint32_t low = (uint32_t)offsetof(struct seccomp_data, args) + 8U * (uint32_t)(c->flags_arg - 1);
+		uint32_t low = (uint32_t)offsetof(struct seccomp_data, args) + 8U * (uint32_t)(c->flags_arg - 1) +
+			       (__BYTE_ORDER__ == __ORDER_BIG_ENDIAN__ ? 4U : 0U);
 		emit(p, (struct sock_filter)BPF_JUMP(
 				BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)c->nr, 0, c->flags_arg ? 4 : 1));
 		if (c->flags_arg) {

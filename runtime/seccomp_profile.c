@@ -201,7 +201,7 @@ int cb_seccomp_profile_compile(const char *name, const char *text, size_t len, c
 {
 	struct cb_seccomp_host where = *host;
 	struct cb_seccomp_rules rules;
-	struct calls c;
+	struct calls c = { 0 };
 	int r = load(&c, err);
 
 	if (r < 0)

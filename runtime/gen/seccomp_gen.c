@@ -3,7 +3,7 @@
  * loads a ready program. System call numbers come from libseccomp; the program is a binary search over ranges of
  * numbers, half the size of a list of comparisons and a few steps deep.
  *
- * Usage: seccomp_gen PROFILE OUTPUT ARCH   (ARCH: x86_64 or aarch64; each with its 32-bit sibling)
+ * Usage: seccomp_gen PROFILE OUTPUT ARCH   (a name of the table "machines"; each comes with its 32-bit sibling)
  */
 #include <ctype.h>
 #include <errno.h>
@@ -11,6 +11,7 @@
 #include <linux/filter.h>
 #include <linux/seccomp.h>
 #include <seccomp.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -23,6 +24,10 @@
 #define MAX_RANGES 2048
 #define MAX_CODE 4096
 #define NO_RULE (-1)
+
+#ifndef AUDIT_ARCH_LOONGARCH64
+#define AUDIT_ARCH_LOONGARCH64 (258 | __AUDIT_ARCH_64BIT | __AUDIT_ARCH_LE)
+#endif
 
 /* The highest number that seccomp_profile.txt and this program know of (file_setattr, Linux 6.17). */
 #define HIGHEST_NUMBER 469
@@ -37,7 +42,8 @@ struct range {
 
 struct rule {
 	char name[48];
-	int fallback; /* number when libseccomp does not know the name, or -1 */
+	char machine[16]; /* the only one that has it, or "" */
+	int fallback;     /* number when libseccomp does not know the name, or -1 */
 	enum kind kind;
 	unsigned int arg;
 	uint32_t value; /* mask or errno */
@@ -63,45 +69,82 @@ static void emit(uint16_t op, uint32_t k, uint8_t jt, uint8_t jf)
 	code[n_code++] = (struct sock_filter){ op, jt, jf, k };
 }
 
-/* The direct socket and System V calls of i386 exist since Linux 4.3 and 5.1; libseccomp names only the multiplexers.
+/* A machine with the numbers of its calls, by an architecture of libseccomp. */
+struct machine {
+	const char *names[2]; /* as uname says, and others do */
+	uint32_t arch, audit;
+	uint32_t compat, compat_audit; /* 32-bit programs that it runs, or 0 */
+	bool big_endian;
+};
+
+static const struct machine machines[] = {
+	{ { "x86_64", "amd64" }, SCMP_ARCH_X86_64, AUDIT_ARCH_X86_64, SCMP_ARCH_X86, AUDIT_ARCH_I386, false },
+	{ { "aarch64", "arm64" }, SCMP_ARCH_AARCH64, AUDIT_ARCH_AARCH64, SCMP_ARCH_ARM, AUDIT_ARCH_ARM, false },
+	{ { "riscv64", "riscv64" }, SCMP_ARCH_RISCV64, AUDIT_ARCH_RISCV64, 0, 0, false },
+	{ { "ppc64le", "powerpc64le" }, SCMP_ARCH_PPC64LE, AUDIT_ARCH_PPC64LE, 0, 0, false },
+	{ { "s390x", "s390x" }, SCMP_ARCH_S390X, AUDIT_ARCH_S390X, SCMP_ARCH_S390, AUDIT_ARCH_S390, true },
+/* Both have the kernel's generic table, and libseccomp knows LoongArch since 2.6. */
+#ifdef SCMP_ARCH_LOONGARCH64
+	{ { "loongarch64", "loong64" }, SCMP_ARCH_LOONGARCH64, AUDIT_ARCH_LOONGARCH64, 0, 0, false },
+#else
+	{ { "loongarch64", "loong64" }, SCMP_ARCH_RISCV64, AUDIT_ARCH_LOONGARCH64, 0, 0, false },
+#endif
+};
+
+static const struct machine *machine; /* of the program that is made */
+
+/*
+ * Socket and System V calls that libseccomp names only by their multiplexers, and that exist as calls of their own: of
+ * sockets since Linux 4.3 (ppc: always), of System V since 5.1 with one table for all machines.
  */
-static const struct {
+static const struct direct {
 	const char *name;
-	int number;
-} i386_direct[] = {
-	{ "socket", 359 },
-	{ "socketpair", 360 },
-	{ "bind", 361 },
-	{ "connect", 362 },
-	{ "listen", 363 },
-	{ "accept4", 364 },
-	{ "getsockopt", 365 },
-	{ "setsockopt", 366 },
-	{ "getsockname", 367 },
-	{ "getpeername", 368 },
-	{ "sendto", 369 },
-	{ "sendmsg", 370 },
-	{ "recvfrom", 371 },
-	{ "recvmsg", 372 },
-	{ "shutdown", 373 },
-	{ "semget", 393 },
-	{ "semctl", 394 },
-	{ "shmget", 395 },
-	{ "shmctl", 396 },
-	{ "shmat", 397 },
-	{ "shmdt", 398 },
-	{ "msgget", 399 },
-	{ "msgsnd", 400 },
-	{ "msgrcv", 401 },
-	{ "msgctl", 402 },
+	int x86, ppc; /* x86 and s390 have the same numbers */
+} direct[] = {
+	{ "socket", 359, 326 },
+	{ "socketpair", 360, 333 },
+	{ "bind", 361, 327 },
+	{ "connect", 362, 328 },
+	{ "listen", 363, 329 },
+	{ "accept", -1, 330 },
+	{ "accept4", 364, 344 },
+	{ "getsockopt", 365, 340 },
+	{ "setsockopt", 366, 339 },
+	{ "getsockname", 367, 331 },
+	{ "getpeername", 368, 332 },
+	{ "send", -1, 334 },
+	{ "sendto", 369, 335 },
+	{ "sendmsg", 370, 341 },
+	{ "recv", -1, 336 },
+	{ "recvfrom", 371, 337 },
+	{ "recvmsg", 372, 342 },
+	{ "shutdown", 373, 338 },
+	{ "semget", 393, 393 },
+	{ "semctl", 394, 394 },
+	{ "shmget", 395, 395 },
+	{ "shmctl", 396, 396 },
+	{ "shmat", 397, 397 },
+	{ "shmdt", 398, 398 },
+	{ "msgget", 399, 399 },
+	{ "msgsnd", 400, 400 },
+	{ "msgrcv", 401, 401 },
+	{ "msgctl", 402, 402 },
 };
 
 static int number_of(const struct rule *rule, uint32_t arch)
 {
-	if (arch == SCMP_ARCH_X86)
-		for (size_t i = 0; i < ARRAY_SIZE(i386_direct); i++)
-			if (strcmp(i386_direct[i].name, rule->name) == 0)
-				return i386_direct[i].number;
+	const bool ppc = arch == SCMP_ARCH_PPC64LE;
+
+	if (*rule->machine && (strcmp(rule->machine, machine->names[0]) != 0 || arch != machine->arch))
+		return -1;
+	if (ppc || arch == SCMP_ARCH_X86 || arch == SCMP_ARCH_S390X || arch == SCMP_ARCH_S390) {
+		for (size_t i = 0; i < ARRAY_SIZE(direct); i++)
+			if (strcmp(direct[i].name, rule->name) == 0)
+				return ppc ? direct[i].ppc : direct[i].x86;
+		/* Of those with 64 bits only: others have semtimedop_time64. */
+		if (arch != SCMP_ARCH_X86 && arch != SCMP_ARCH_S390 && strcmp(rule->name, "semtimedop") == 0)
+			return 392;
+	}
 
 	int nr = seccomp_syscall_resolve_name_arch(arch, rule->name);
 	if (nr == __NR_SCMP_ERROR && rule->fallback < 0)
@@ -174,13 +217,18 @@ static void parse_condition(struct rule *rule, char *at)
 static struct rule *add_rule(const char *word)
 {
 	struct rule *rule = &rules[n_rules++];
-	const char *at = strchr(word, '@');
+	const char *at = strchr(word, '@'), *colon = at ? strchr(at, ':') : NULL;
 	size_t len = at ? (size_t)(at - word) : strlen(word);
 
 	if (n_rules == MAX_RULES || len >= sizeof(rule->name))
 		fail("too many or too long names", word);
 	memcpy(rule->name, word, len);
-	rule->fallback = at ? atoi(at + 1) : -1;
+	if (colon) {
+		if ((size_t)(colon - at - 1) >= sizeof(rule->machine))
+			fail("too long a machine", word);
+		memcpy(rule->machine, at + 1, (size_t)(colon - at - 1));
+	}
+	rule->fallback = colon ? atoi(colon + 1) : at ? atoi(at + 1) : -1;
 	return rule;
 }
 
@@ -233,8 +281,11 @@ static void emit_leaf(const struct range *range)
 		return;
 	}
 	const struct rule *rule = &rules[range->rule];
-	/* The kernel takes these arguments as 32 bits wide, so the low (first, little-endian) word is all of it. */
-	emit(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(offsetof(struct seccomp_data, args) + 8 * rule->arg), 0, 0);
+	/* s390 has the flags of clone behind the stack. */
+	uint32_t arg = machine->big_endian && strcmp(rule->name, "clone") == 0 ? 1 : rule->arg;
+	/* The kernel takes these arguments as 32 bits wide, so the low word is all of it. */
+	uint32_t low = (uint32_t)offsetof(struct seccomp_data, args) + 8 * arg + (machine->big_endian ? 4 : 0);
+	emit(BPF_LD | BPF_W | BPF_ABS, low, 0, 0);
 	if (rule->kind == RULE_CLEAR) {
 		emit(BPF_JMP | BPF_JSET | BPF_K, rule->value, 0, 1);
 		emit(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM, 0, 0);
@@ -295,21 +346,33 @@ static size_t ranges_of(uint32_t arch, struct range *ranges)
 	return n;
 }
 
-static void compile(uint32_t native, uint32_t native_audit, uint32_t compat, uint32_t compat_audit)
+static void compile(void)
 {
 	static struct range ranges[MAX_RANGES];
-	size_t n = ranges_of(native, ranges), size = tree_size(ranges, n);
+	size_t n = ranges_of(machine->arch, ranges), size = tree_size(ranges, n);
 
 	emit(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch), 0, 0);
-	emit(BPF_JMP | BPF_JEQ | BPF_K, native_audit, 1, 0);
+	emit(BPF_JMP | BPF_JEQ | BPF_K, machine->audit, 1, 0);
 	emit(BPF_JMP | BPF_JA, (uint32_t)size + 1, 0, 0);
 	emit(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
 	emit_tree(ranges, n);
-	n = ranges_of(compat, ranges);
-	emit(BPF_JMP | BPF_JEQ | BPF_K, compat_audit, 1, 0);
-	emit(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS, 0, 0);
-	emit(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
-	emit_tree(ranges, n);
+	if (machine->compat) {
+		emit(BPF_JMP | BPF_JEQ | BPF_K, machine->compat_audit, 1, 0);
+		emit(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS, 0, 0);
+		emit(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
+		n = ranges_of(machine->compat, ranges);
+		emit_tree(ranges, n);
+	} else {
+		emit(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS, 0, 0);
+	}
+}
+
+static const struct machine *find_machine(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(machines); i++)
+		if (strcmp(machines[i].names[0], name) == 0 || strcmp(machines[i].names[1], name) == 0)
+			return &machines[i];
+	fail("architecture without a table", name);
 }
 
 int main(int argc, char **argv)
@@ -325,12 +388,8 @@ int main(int argc, char **argv)
 		parse_line(line);
 	fclose(in);
 
-	if (strcmp(argv[3], "x86_64") == 0 || strcmp(argv[3], "amd64") == 0)
-		compile(SCMP_ARCH_X86_64, AUDIT_ARCH_X86_64, SCMP_ARCH_X86, AUDIT_ARCH_I386);
-	else if (strcmp(argv[3], "aarch64") == 0 || strcmp(argv[3], "arm64") == 0)
-		compile(SCMP_ARCH_AARCH64, AUDIT_ARCH_AARCH64, SCMP_ARCH_ARM, AUDIT_ARCH_ARM);
-	else
-		fail("architecture without a table", argv[3]);
+	machine = find_machine(argv[3]);
+	compile();
 
 	FILE *out = fopen(argv[2], "we");
 	if (!out)

@@ -1,7 +1,7 @@
 # users: any
 # Limits of steps: control groups, out of memory, time, processes; nothing is left of them.
 . "$CBUILD_SOURCE/tests/e2e/lib.sh"
-need awk
+need awk jq
 
 # base NAME: the head of a Buildfile on a busybox without a registry; the rest comes from standard input.
 base() {
@@ -83,6 +83,16 @@ RUN --device=vendor.example/thing=1,required true
 END
 status 125 "$CBUILD" "$context"
 has "a device that must be there" "$out" "required device \"vendor.example/thing=1\" is not available"
+has "it is said what there is" "$out" "with RUN --security=insecure, --allow security.insecure and --isolation root"
+status 2 "$CBUILD" --device /dev/fuse "$context"
+has "as for the option" "$out" "hint: steps have /dev/null, zero, full"
+if is_root && "$CBUILD" doctor --format json | jq -e '.rungs[] | select(.name == "root") | .works' >/dev/null; then
+	base nodes <<'END'
+RUN --security=insecure mknod /null c 1 3 && echo x >/null && rm /null
+RUN mknod /null c 1 3 && ! echo x 2>/dev/null >/null && rm /null
+END
+	cb --allow security.insecure --isolation root --progress plain "$context"
+fi
 
 say "limits need control groups"
 base memory <<'END'
