@@ -126,7 +126,10 @@ uint32_t cb_build_show(struct cb_build *build, const char *name);
 void cb_build_log(struct cb_build *build, const struct cb_vertex *vertex, int fd, const void *data, size_t len);
 void cb_build_status(
 	struct cb_build *build, const struct cb_vertex *vertex, const char *what, uint64_t current, uint64_t total);
+/** A warning. @vertex NULL: of the whole build. */
 void cb_build_note(struct cb_build *build, const struct cb_vertex *vertex, const char *text);
+/** Before a container is made: chooses the isolation, when that has waited, and tells what it lacks. */
+int cb_build_ready(struct cb_build *build, struct cb_err **err);
 /** Notes that the snapshot @id is new, and counts it in the background while its names are still in memory. */
 void cb_build_count(struct cb_build *build, const char *id);
 /** The merged view of @chain; an empty tree for NULL. All its images are unpacked. */

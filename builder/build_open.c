@@ -32,13 +32,35 @@ enum cb_isolation cb_build_isolation(const struct cb_settings *settings)
 	return isolation;
 }
 
+/* What was asked for is refused at once where it cannot be had; the best that there is can wait for the first step. */
+static bool may_wait(const struct cb_runtime_options *options)
+{
+	const struct cb_limits *l = &options->limits;
+
+	return options->isolation == CB_ISOLATION_AUTO && !l->memory && !l->memory_swap && !l->cpu_shares &&
+	       !l->cpu_period && !l->cpu_quota && !l->cpuset_cpus && !l->cpuset_mems && !l->pids && !l->cgroup_parent;
+}
+
 static int open_runtime(struct cb_build *build, struct cb_err **err)
 {
 	struct cb_runtime_options options = { .isolation = cb_build_isolation(build->settings) };
 
 	options.scratch_fd = cb_store_tmpfd(build->store);
 	options.limits = build->settings->limits;
+	options.lazy = may_wait(&options);
 	return cb_runtime_open(&options, &build->runtime, err);
+}
+
+int cb_build_ready(struct cb_build *build, struct cb_err **err)
+{
+	int r = cb_runtime_ready(build->runtime, err);
+
+	if (r <= 0)
+		return r;
+	const struct cb_strv *told = &cb_runtime_info(build->runtime)->warnings;
+	for (size_t i = 0; i < told->n; i++)
+		cb_build_note(build, NULL, told->v[i]);
+	return 0;
 }
 
 static int open_registry(struct cb_build *build, struct cb_err **err)

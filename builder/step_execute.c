@@ -213,7 +213,7 @@ static int make(struct cb_build *build, struct cb_vertex *vertex, const struct c
 
 	note_of(vertex)->how = CB_STEP_RAN;
 	/* Steps that come after this one wait less for it. */
-	if (build->wants_network)
+	if (build->wants_network && cb_build_ready(build, NULL) == 0)
 		cb_runtime_prepare_network(build->runtime);
 	list_files(build, vertex);
 	entry.began = cb_cache_clock(false);

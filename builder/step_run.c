@@ -443,7 +443,9 @@ int cb_step_run(struct cb_build *build, struct cb_vertex *vertex, struct cb_snap
 	run.redactors[0].needles = run.redactors[1].needles = build->shown_needles;
 	if (!run.op->argv.n)
 		return cb_err_set(err, CB_ERR_STEP, "process \"\" did not complete successfully: no command given");
-	r = prepare(&run, snapshot, &spec, err);
+	r = cb_build_ready(build, err);
+	if (r == 0)
+		r = prepare(&run, snapshot, &spec, err);
 	if (r < 0)
 		return r;
 	not_here = foreign(&run);

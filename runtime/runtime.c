@@ -305,7 +305,7 @@ static int try_rung(struct cb_runtime *rt, enum cb_isolation isolation, enum cb_
 		mode = CB_ZYGOTE_CHROOT;
 		rt->kind |= CB_SANDBOX_CHROOT;
 	}
-	r = cb_zygote_start(mode, &rt->zygote, err);
+	r = cb_zygote_start(rt->seed.pid > 0 ? &rt->seed : NULL, mode, &rt->zygote, err);
 	if (r < 0)
 		return r;
 	rt->overlay.userns_fd = userns ? rt->zygote.userns_fd : -1;
@@ -370,6 +370,12 @@ static void consider(struct cb_runtime *rt, const struct cb_runtime_options *opt
 		*first = CB_TAKE_PTR(why);
 }
 
+/* Not of what was asked for, nor of a full disk. */
+static bool is_of_host(enum cb_code code)
+{
+	return code == CB_ERR_IO || code == CB_ERR_DENIED || code == CB_ERR_NOT_FOUND || code == CB_ERR_UNSUPPORTED;
+}
+
 /* Of each that was tried: the best one's failure may have been expected. */
 static int none_works(const struct cb_runtime *rt, struct cb_err **err)
 {
@@ -406,8 +412,10 @@ static int choose_rung(struct cb_runtime *rt, const struct cb_runtime_options *o
 		rt->overlay_reason = first ? cb_xstrdup(cb_err_msg(first)) : NULL;
 		return 0;
 	}
-	if (first)
+	if (first && is_of_host(first->code))
 		return none_works(rt, err);
+	if (first)
+		return cb_err_wrap(err, cb_err_move(err, CB_TAKE_PTR(first)), "containers cannot be made here");
 	return cb_err_set(err, CB_ERR_UNSUPPORTED, "isolation %s: %s", cb_isolation_name(options->isolation),
 		rt->info.rungs[options->isolation - CB_ISOLATION_ROOT_USERNS].reason);
 }
@@ -441,6 +449,23 @@ static void add_warnings(struct cb_runtime *rt)
 			rt->overlay_reason ? rt->overlay_reason : "not asked for");
 }
 
+static int make_ready(struct cb_runtime *rt, struct cb_err **err)
+{
+	int r = 0;
+
+	rt->oom_kills = cb_cgroup_own_oom_kills();
+	if (!rt->groups)
+		r = cb_cgroups_open(&rt->options.limits, &rt->groups, err);
+	if (r == 0)
+		r = choose_rung(rt, &rt->options, err);
+	if (r < 0)
+		return r;
+	add_warnings(rt);
+	cb_zygote_seed_stop(&rt->seed);
+	rt->ready = true;
+	return 0;
+}
+
 int cb_runtime_open(const struct cb_runtime_options *options, struct cb_runtime **ret, struct cb_err **err)
 {
 	struct cb_runtime *rt;
@@ -457,18 +482,29 @@ int cb_runtime_open(const struct cb_runtime_options *options, struct cb_runtime 
 	pthread_mutex_init(&rt->lock, NULL);
 	pthread_mutex_init(&rt->network_lock, NULL);
 	rt->emulations = cb_emulations_new();
+	pthread_mutex_init(&rt->ready_lock, NULL);
+	rt->options = *options;
 	rt->memory_limit = options->limits.memory;
-	rt->oom_kills = cb_cgroup_own_oom_kills();
-	r = cb_cgroups_open(&options->limits, &rt->groups, err);
-	if (r == 0)
-		r = choose_rung(rt, options, err);
+	r = options->lazy ? cb_zygote_seed_start(&rt->seed, err) : make_ready(rt, err);
 	if (r < 0) {
 		cb_runtime_close(rt);
 		return r;
 	}
-	add_warnings(rt);
 	*ret = rt;
 	return 0;
+}
+
+int cb_runtime_ready(struct cb_runtime *runtime, struct cb_err **err)
+{
+	int r = 0;
+
+	pthread_mutex_lock(&runtime->ready_lock);
+	if (!runtime->ready) {
+		r = make_ready(runtime, err);
+		r = r < 0 ? r : 1;
+	}
+	pthread_mutex_unlock(&runtime->ready_lock);
+	return r;
 }
 
 struct cb_runtime *cb_runtime_close(struct cb_runtime *rt)
@@ -476,6 +512,7 @@ struct cb_runtime *cb_runtime_close(struct cb_runtime *rt)
 	if (!rt)
 		return NULL;
 	undo_rung(rt);
+	cb_zygote_seed_stop(&rt->seed);
 	cb_network_stop(rt->network);
 	cb_emulations_free(rt->emulations);
 	free(rt->network_reason);
@@ -487,6 +524,7 @@ struct cb_runtime *cb_runtime_close(struct cb_runtime *rt)
 	free(rt->overlay_reason);
 	pthread_mutex_destroy(&rt->lock);
 	pthread_mutex_destroy(&rt->network_lock);
+	pthread_mutex_destroy(&rt->ready_lock);
 	free(rt);
 	return NULL;
 }

@@ -88,6 +88,11 @@ struct cb_runtime_options {
 	struct cb_limits limits; /* of every run; its texts are borrowed for the call */
 	int scratch_fd;  /* directory on the store's file system, for trials and throw-away names; borrowed for life */
 	bool no_prepare; /* no sandbox ahead; for tests and measurements */
+	/*
+	 * Nothing is tried until cb_runtime_ready: for who may have nothing to run. The texts of @limits are then
+	 * borrowed until that.
+	 */
+	bool lazy;
 };
 
 /** One rung of the ladder as it was found. */
@@ -114,6 +119,11 @@ struct cb_runtime_info {
  * were asked for that cannot be had.
  */
 int cb_runtime_open(const struct cb_runtime_options *options, struct cb_runtime **ret, struct cb_err **err);
+/**
+ * Any thread, any number of times; needed with lazy only, before all that follows. 0 when it was ready, 1 when it is
+ * now (the warnings are new), or the failure that cb_runtime_open would have been.
+ */
+int cb_runtime_ready(struct cb_runtime *runtime, struct cb_err **err);
 /** Kills what is running. Takes NULL. */
 struct cb_runtime *cb_runtime_close(struct cb_runtime *rt);
 CB_DEFINE_CLEANUP(struct cb_runtime *, cb_runtime_close)

@@ -19,6 +19,11 @@ enum cb_network_state { CB_NETWORK_UNTRIED, CB_NETWORK_STARTED, CB_NETWORK_CONNE
 
 struct cb_runtime {
 	struct cb_runtime_info info;
+	struct cb_runtime_options options;
+
+	pthread_mutex_t ready_lock; /* taken before all others; of ready and seed, and of all below until it is ready */
+	bool ready;
+	struct cb_zygote_seed seed; /* with lazy */
 	struct cb_overlay_env overlay;
 	unsigned int kind;    /* of all sandboxes */
 	char *overlay_reason; /* why not, with CB_STORAGE_COPY */

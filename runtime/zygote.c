@@ -92,6 +92,22 @@ static int start_recorder(struct zygote_state *z, int *ret)
 	return 0;
 }
 
+/* Without a pid namespace of its own, what a killed keeper has left behind becomes the zygote's. */
+static bool keeps_orphans(enum cb_zygote_mode mode)
+{
+	return mode == CB_ZYGOTE_SHARED || mode == CB_ZYGOTE_CHROOT;
+}
+
+/* The owner is gone. With a pid namespace, everything else is then gone with this exit. */
+static CB_NORETURN void leave(const struct zygote_state *z)
+{
+	cleanup_close int proc = keeps_orphans(z->mode) ? open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+
+	if (proc >= 0)
+		cb_keeper_end_strangers(proc, NULL, NULL);
+	_exit(0);
+}
+
 static void prepare(struct zygote_state *z, const struct cb_sandbox_setup *setup)
 {
 	unsigned int kind = setup->kind;
@@ -125,7 +141,7 @@ static void prepare(struct zygote_state *z, const struct cb_sandbox_setup *setup
 		z->children[z->n++] = (struct child){ pid, status[1] };
 		const int fds[] = { pair[0], status[0], pidfd };
 		if (cb_channel_send(z->sock, &reply, sizeof(reply), fds, ARRAY_SIZE(fds)) < 0)
-			_exit(1);
+			leave(z);
 	}
 	cb_closep(&pair[0]);
 	cb_closep(&status[0]);
@@ -157,7 +173,6 @@ static void forget_helper(struct zygote_state *z, pid_t pid)
 			z->helpers[i] = z->helpers[--z->n_helpers];
 }
 
-/* Without pid namespaces, what a killed keeper has left behind has become ours. */
 static void end_orphans(struct zygote_state *z)
 {
 	cleanup_close int proc = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -185,7 +200,7 @@ static void reap(struct zygote_state *z)
 				.system_ns = timeval_ns(usage.ru_stime),
 				.max_rss = (uint64_t)usage.ru_maxrss * 1024U,
 			};
-			if (z->mode == CB_ZYGOTE_SHARED || z->mode == CB_ZYGOTE_CHROOT)
+			if (keeps_orphans(z->mode))
 				end_orphans(z);
 			/* EPIPE: nobody waits for a sandbox that was never used. */
 			(void)cb_fd_write_all(z->children[i].status, &e, sizeof(e));
@@ -212,7 +227,7 @@ static CB_NORETURN void serve(struct zygote_state *z)
 		size_t n_fds = ARRAY_SIZE(fds);
 		ssize_t n = cb_channel_recv(z->sock, &request, sizeof(request), fds, &n_fds);
 		if (n != (ssize_t)sizeof(request))
-			_exit(0); /* the owner is gone, and with this exit everything is */
+			leave(z);
 		/* The namespace comes behind the groups. */
 		const bool joined = request.kind & CB_SANDBOX_JOINED && n_fds;
 		const struct cb_sandbox_setup setup = { .kind = request.kind,
@@ -277,7 +292,7 @@ static CB_NORETURN void zygote_main(int sock, enum cb_zygote_mode mode, bool dea
 	if (mode == CB_ZYGOTE_USERNS)
 		sys = become_root(sock);
 	/* After the change of ids, which would forget it. A signal is sent when the *thread* ends that forked. */
-	if (death_signal)
+	if (death_signal && !keeps_orphans(mode))
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	(void)setsid();
@@ -293,7 +308,7 @@ static CB_NORETURN void zygote_main(int sock, enum cb_zygote_mode mode, bool dea
 	sigaddset(&mask, SIGCHLD);
 	(void)sigprocmask(SIG_SETMASK, &mask, NULL);
 	z.signals = signalfd(-1, &mask, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (mode == CB_ZYGOTE_SHARED || mode == CB_ZYGOTE_CHROOT)
+	if (keeps_orphans(mode))
 		(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 	if (mode != CB_ZYGOTE_CHROOT && cb_zygote_mounts(sys, mode == CB_ZYGOTE_SHARED, &what) < 0) {
 		reply_error(z.sock, errno, what);
@@ -353,7 +368,9 @@ static int read_reply(int sock, struct reply *reply, int *fds, size_t *n_fds, st
 	return 0;
 }
 
-int cb_zygote_start(enum cb_zygote_mode mode, struct cb_zygote *ret, struct cb_err **err)
+/* @flags: CLONE_PARENT, or 0. @other, the owner's end of @sock, or -1, must not stay open. The pid, or -1 with errno.
+ */
+static pid_t clone_zygote(enum cb_zygote_mode mode, int sock, int other, uint64_t flags, bool death_signal)
 {
 	static const uint64_t namespaces[] = {
 		[CB_ZYGOTE_OWN] = CLONE_NEWNS | CLONE_NEWPID,
@@ -361,27 +378,117 @@ int cb_zygote_start(enum cb_zygote_mode mode, struct cb_zygote *ret, struct cb_e
 		[CB_ZYGOTE_SHARED] = CLONE_NEWNS,
 		[CB_ZYGOTE_CHROOT] = 0,
 	};
+	struct cb_clone_args args = {
+		.flags = CLONE_CLEAR_SIGHAND | namespaces[mode] | flags,
+		/* With CLONE_PARENT it is that of the calling process, the same. */
+		.exit_signal = flags & CLONE_PARENT ? 0 : SIGCHLD,
+	};
+	pid_t pid = cb_sys_clone3(&args);
+
+	if (pid == 0) {
+		cb_closep(&other);
+		zygote_main(sock, mode, death_signal);
+	}
+	return pid;
+}
+
+/* ---- the seed ------------------------------------------------------------------------------------------------- */
+
+/* It is asked with a mode and the zygote's end of its channel; back comes a pid, or a negative error number. */
+static CB_NORETURN void seed_main(int sock, bool death_signal)
+{
+	enum cb_zygote_mode mode;
+	int none = -1;
+
+	(void)prctl(PR_SET_NAME, "cbuild-seed");
+	if (death_signal)
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (tidy_fds(sock, &none) < 0)
+		_exit(1);
+	for (;;) {
+		int fd = -1;
+		size_t n_fds = 1;
+		if (cb_channel_recv(3, &mode, sizeof(mode), &fd, &n_fds) != (ssize_t)sizeof(mode) || n_fds != 1)
+			_exit(0);
+		/* The parent of both, and so the thread whose end is their end, is the same. */
+		pid_t pid = clone_zygote(mode, fd, -1, CLONE_PARENT, death_signal);
+		if (pid < 0)
+			pid = -errno;
+		close(fd);
+		if (cb_channel_send(3, &pid, sizeof(pid), NULL, 0) < 0)
+			_exit(1);
+	}
+}
+
+int cb_zygote_seed_start(struct cb_zygote_seed *ret, struct cb_err **err)
+{
+	bool death_signal = gettid() == getpid();
+	int pair[2];
+
+	if (cb_channel_pair(pair) < 0)
+		return cb_err_errno(err, errno, "make channel");
+	pid_t pid = fork();
+	if (pid == 0) {
+		close(pair[0]);
+		seed_main(pair[1], death_signal);
+	}
+	close(pair[1]);
+	if (pid < 0) {
+		cb_closep(&pair[0]);
+		return cb_err_errno(err, errno, "fork");
+	}
+	*ret = (struct cb_zygote_seed){ pid, pair[0] };
+	return 0;
+}
+
+void cb_zygote_seed_stop(struct cb_zygote_seed *seed)
+{
+	if (seed->pid <= 0)
+		return;
+	cb_closep(&seed->sock);
+	(void)kill(seed->pid, SIGKILL);
+	while (waitpid(seed->pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	*seed = (struct cb_zygote_seed){ .sock = -EBADF };
+}
+
+static pid_t ask_seed(const struct cb_zygote_seed *seed, enum cb_zygote_mode mode, int sock)
+{
+	pid_t pid = -1;
+
+	if (cb_channel_send(seed->sock, &mode, sizeof(mode), &sock, 1) < 0)
+		return -1;
+	ssize_t n = cb_channel_recv(seed->sock, &pid, sizeof(pid), NULL, NULL);
+	if (n != (ssize_t)sizeof(pid)) {
+		errno = n < 0 ? errno : ECHILD;
+		return -1;
+	}
+	if (pid < 0) {
+		errno = -pid;
+		return -1;
+	}
+	return pid;
+}
+
+/* ---- the owner's side ----------------------------------------------------------------------------------------- */
+
+int cb_zygote_start(
+	const struct cb_zygote_seed *seed, enum cb_zygote_mode mode, struct cb_zygote *ret, struct cb_err **err)
+{
 	bool userns = mode == CB_ZYGOTE_USERNS;
-	struct cb_zygote zygote = { .sock = -EBADF, .userns_fd = -EBADF };
+	struct cb_zygote zygote = { .sock = -EBADF, .userns_fd = -EBADF, .keeps_orphans = keeps_orphans(mode) };
 	struct reply hello;
 	int pair[2], r = 0;
 
 	if (cb_channel_pair(pair) < 0)
 		return cb_err_errno(err, errno, "make channel");
-	struct cb_clone_args args = {
-		.flags = CLONE_CLEAR_SIGHAND | namespaces[mode],
-		.exit_signal = SIGCHLD,
-	};
-	bool death_signal = gettid() == getpid();
-	zygote.pid = cb_sys_clone3(&args);
-	if (zygote.pid == 0) {
-		close(pair[0]);
-		zygote_main(pair[1], mode, death_signal);
-	}
+	zygote.pid =
+		seed ? ask_seed(seed, mode, pair[1]) : clone_zygote(mode, pair[1], pair[0], 0, gettid() == getpid());
+	int saved = errno;
 	close(pair[1]);
 	zygote.sock = pair[0];
 	if (zygote.pid < 0) {
-		r = cb_err_errno(err, errno, "make namespaces");
+		r = cb_err_errno(err, saved, "make namespaces");
 		close(pair[0]);
 		return r;
 	}
@@ -400,8 +507,13 @@ int cb_zygote_start(enum cb_zygote_mode mode, struct cb_zygote *ret, struct cb_e
 void cb_zygote_stop(struct cb_zygote *zygote)
 {
 	if (zygote->pid > 0) {
-		/* Reaped when its whole pid namespace is gone. */
-		(void)kill(zygote->pid, SIGKILL);
+		/* The end of the channel makes it end all that it has; else that is gone before it can be reaped. */
+		if (zygote->keeps_orphans) {
+			cb_closep(&zygote->sock);
+			zygote->sock = -EBADF;
+		} else {
+			(void)kill(zygote->pid, SIGKILL);
+		}
 		while (waitpid(zygote->pid, NULL, 0) < 0 && errno == EINTR)
 			;
 	}

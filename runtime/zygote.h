@@ -25,7 +25,8 @@ enum cb_sandbox_kind {
 struct cb_zygote {
 	pid_t pid;
 	int sock;
-	int userns_fd; /* -1 without a user namespace of its own */
+	int userns_fd;      /* -1 without a user namespace of its own */
+	bool keeps_orphans; /* has no pid namespace of its own: has to end what its sandboxes leave */
 };
 
 /** A waiting sandbox, as its owner sees it. */
@@ -56,10 +57,25 @@ enum cb_zygote_mode {
 };
 
 /**
- * Forks it. The calling process must have one thread.
- * *ret is to be ended with cb_zygote_stop.
+ * A process that waits to clone the zygote: forked while there is one thread, and as cheap as a process can be, so that
+ * a build that runs nothing pays for no more.
  */
-int cb_zygote_start(enum cb_zygote_mode mode, struct cb_zygote *ret, struct cb_err **err);
+struct cb_zygote_seed {
+	pid_t pid;
+	int sock;
+};
+
+/** The calling process must have one thread. *ret is to be ended with cb_zygote_seed_stop. */
+int cb_zygote_seed_start(struct cb_zygote_seed *ret, struct cb_err **err);
+/** Ends it; what it has made stays. Idempotent. */
+void cb_zygote_seed_stop(struct cb_zygote_seed *seed);
+
+/**
+ * Starts it, as a child of this process. Without @seed (NULL) it is forked, and the calling process must have one
+ * thread. *ret is to be ended with cb_zygote_stop.
+ */
+int cb_zygote_start(
+	const struct cb_zygote_seed *seed, enum cb_zygote_mode mode, struct cb_zygote *ret, struct cb_err **err);
 /** Kills it and all its sandboxes, and reaps. Idempotent. */
 void cb_zygote_stop(struct cb_zygote *zygote);
 

@@ -49,7 +49,7 @@ hasnt "not the loopback device of the host" "$out" "from loopback"
 reach host --network host
 has "the host's addresses" "$out" "from outside"
 has "and its loopback" "$out" "from loopback"
-hasnt "which was asked for" "$out" WARNING
+hasnt "which was asked for" "$out" "share the host's network"
 
 say "without pasta: the host's, with one warning"
 mkdir "$work/bin"
@@ -80,7 +80,7 @@ command -v pasta >/dev/null || skip "pasta is not installed; the rest was seen"
 
 say "a network of its own"
 reach own
-hasnt "no warning" "$out" WARNING
+hasnt "no warning" "$out" "share the host's network"
 has "what the host reaches is reached" "$out" "from outside"
 hasnt "the host's loopback services are not" "$out" "from loopback"
 has "its abstract sockets neither" "$out" " 0

@@ -13,54 +13,72 @@
 #include "containers_life.h"
 #include "fixture.h"
 
+/* What an isolation cannot give; docs/isolation.md. */
+enum lacks { SHARED = 1, CHROOT = 2, PIDNS = 4 };
+
 /* Scripts and what they print; status 0 unless said. */
 static const struct {
 	const char *name, *script, *want;
 	int status;
+	unsigned int not_in;
 } scripts[] = {
-	{ "status", "exit 42", "", 42 },
-	{ "both streams", "echo out; echo err >&2", "out\nerr\n", 0 },
-	{ "descriptors", "ls /proc/1/fd; true", "0\n1\n2\n", 0 },
-	{ "stdin is empty", "cat; echo end", "end\n", 0 },
+	{ "status", "exit 42", "", 42, 0 },
+	{ "both streams", "echo out; echo err >&2", "out\nerr\n", 0, 0 },
+	{ "descriptors", "ls /proc/1/fd; true", "0\n1\n2\n", 0, SHARED | CHROOT },
+	{ "stdin is empty", "cat; echo end", "end\n", 0, 0 },
 	{ "capabilities", "grep ^Cap /proc/self/status | cut -f2 | tr '\\n' ' '",
-		"0000000000000000 00000000a80425fb 00000000a80425fb 00000000a80425fb 0000000000000000 ", 0 },
-	{ "seccomp is a filter", "grep ^Seccomp: /proc/self/status | cut -f2", "2\n", 0 },
-	{ "setuid programs work", "grep ^NoNewPrivs /proc/self/status | cut -f2", "0\n", 0 },
-	{ "umask", "umask", "0022\n", 0 },
-	{ "pid, parent and session", "cut -d' ' -f1,4,6 /proc/1/stat", "1 0 1\n", 0 },
+		"0000000000000000 00000000a80425fb 00000000a80425fb 00000000a80425fb 0000000000000000 ", 0, CHROOT },
+	{ "seccomp is a filter", "grep ^Seccomp: /proc/self/status | cut -f2", "2\n", 0, CHROOT },
+	{ "setuid programs work", "grep ^NoNewPrivs /proc/self/status | cut -f2", "0\n", 0, CHROOT },
+	{ "umask", "umask", "0022\n", 0, 0 },
+	{ "pid, parent and session", "cut -d' ' -f1,4,6 /proc/1/stat", "1 0 1\n", 0, SHARED | CHROOT },
 	{ "signals", "grep -E '^Sig(Blk|Ign)' /proc/self/status | cut -f2 | sort | tr '\\n' ' '",
-		"0000000000000000 0000000000000000 ", 0 },
-	{ "hostname", "hostname", "buildkitsandbox\n", 0 },
-	{ "hosts", "head -n1 /etc/hosts", "127.0.0.1\tlocalhost buildkitsandbox\n", 0 },
-	{ "resolv.conf", "test -f /etc/resolv.conf", "", 0 },
-	{ "generated files cannot be written", "echo x 2>/dev/null >/etc/hosts || echo refused", "refused\n", 0 },
-	{ "root", "pwd; ls -a / | tr '\\n' ' '", "/\n. .. bin dev etc home proc root sys tmp ", 0 },
-	{ "devices", "echo x >/dev/null; head -c 4 /dev/zero | wc -c; head -c 2 /dev/urandom | wc -c", "4\n2\n", 0 },
-	{ "device links", "readlink /dev/fd; readlink /dev/ptmx", "/proc/self/fd\npts/ptmx\n", 0 },
+		"0000000000000000 0000000000000000 ", 0, CHROOT },
+	{ "hostname", "hostname", "buildkitsandbox\n", 0, CHROOT },
+	{ "hosts", "head -n1 /etc/hosts", "127.0.0.1\tlocalhost buildkitsandbox\n", 0, CHROOT },
+	{ "resolv.conf", "test -f /etc/resolv.conf", "", 0, 0 },
+	{ "generated files cannot be written", "echo x 2>/dev/null >/etc/hosts || echo refused", "refused\n", 0,
+		CHROOT },
+	{ "root", "pwd; ls -a / | tr '\\n' ' '", "/\n. .. bin dev etc home proc root sys tmp ", 0, 0 },
+	{ "devices", "echo x >/dev/null; head -c 4 /dev/zero | wc -c; head -c 2 /dev/urandom | wc -c", "4\n2\n", 0, 0 },
+	{ "device links", "readlink /dev/fd; readlink /dev/ptmx", "/proc/self/fd\npts/ptmx\n", 0, 0 },
 	{ "masked files are empty",
-		"cat /proc/keys /proc/timer_list /proc/interrupts /proc/sched_debug 2>/dev/null | wc -c", "0\n", 0 },
+		"cat /proc/keys /proc/timer_list /proc/interrupts /proc/sched_debug 2>/dev/null | wc -c", "0\n", 0,
+		CHROOT },
 	{ "masked directories are empty", "ls /sys/firmware /proc/acpi /proc/scsi 2>/dev/null | grep -v : | wc -w",
-		"0\n", 0 },
+		"0\n", 0, CHROOT },
 	{ "kernel settings are read-only", "echo x 2>/dev/null >/proc/sys/kernel/domainname || echo refused",
-		"refused\n", 0 },
-	{ "sysfs is read-only", "mkdir /sys/fs/cgroup/x 2>/dev/null || echo refused", "refused\n", 0 },
+		"refused\n", 0, CHROOT },
+	{ "sysfs is read-only", "mkdir /sys/fs/cgroup/x 2>/dev/null || echo refused", "refused\n", 0, CHROOT },
 	{ "devices of the host stay closed",
 		"for d in /dev /dev/shm /tmp; do mknod $d/disk c 1 1 2>/dev/null; (: <$d/disk) 2>/dev/null && echo $d; rm -f "
 		"$d/disk; done; true",
-		"", 0 },
-	{ "no mounts", "mount -t tmpfs none /tmp 2>/dev/null || echo refused", "refused\n", 0 },
-	{ "no namespaces", "unshare -m true 2>/dev/null || echo refused", "refused\n", 0 },
-	{ "no other processes", "ls /proc >/tmp/l; grep -c '^[0-9]' /tmp/l", "2\n", 0 },
-	{ "environment", "env | grep -v -E '^(PWD|SHLVL|OLDPWD)=' | sort", "A=b\nPATH=/bin:/usr/bin\n", 0 },
-	{ "shm", "echo x >/dev/shm/a; cat /dev/shm/a; df -k /dev/shm | awk 'END { print $2 }'", "x\n65536\n", 0 },
-	{ "unix time stays", "test $(cut -d. -f1 /proc/uptime) -gt 0", "", 0 },
+		"", 0, CHROOT },
+	{ "no mounts", "mount -t tmpfs none /tmp 2>/dev/null || echo refused", "refused\n", 0, 0 },
+	{ "no namespaces", "unshare -m true 2>/dev/null || echo refused", "refused\n", 0, 0 },
+	{ "no other processes", "ls /proc >/tmp/l; grep -c '^[0-9]' /tmp/l", "2\n", 0, SHARED | CHROOT },
+	{ "environment", "env | grep -v -E '^(PWD|SHLVL|OLDPWD)=' | sort", "A=b\nPATH=/bin:/usr/bin\n", 0, 0 },
+	{ "shm", "echo x >/dev/shm/a; cat /dev/shm/a; df -k /dev/shm | awk 'END { print $2 }'", "x\n65536\n", 0,
+		CHROOT },
+	{ "the command's own descriptors", "ls /proc/self/fd", "0\n1\n2\n3\n", 0, CHROOT },
+	{ "without /proc what goes to a device of it fails",
+		"echo x 2>/dev/null >/dev/stderr || echo refused; ls -l /dev/stdout | wc -l", "refused\n1\n", 0,
+		SHARED | PIDNS },
+	{ "unix time stays", "test $(cut -d. -f1 /proc/uptime) -gt 0", "", 0, CHROOT },
 };
+
+static unsigned int kind_of_expected(void)
+{
+	return expected == CB_ISOLATION_SHARED ? SHARED : expected == CB_ISOLATION_CHROOT ? CHROOT : PIDNS;
+}
 
 static void script_table(void **state)
 {
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(scripts); i++) {
 		struct step s;
+		if (scripts[i].not_in & kind_of_expected())
+			continue;
 		print_message("# %s\n", scripts[i].name);
 		step_init(&fx, &s, scripts[i].script);
 		step_run(&fx, &s);
@@ -480,43 +498,154 @@ static void insecure(void **state)
 	step_done(&s);
 }
 
-static int run_container_tests(enum cb_isolation enter, enum cb_isolation isolation)
+/* What cannot be given is refused with its name. */
+static void refused_by_chroot(void **state)
 {
-	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(script_table),
-		cmocka_unit_test(empty_step_leaves_nothing),
-		cmocka_unit_test(exec_table),
-		cmocka_unit_test(ids_and_cwd),
-		cmocka_unit_test(upper_is_a_plain_difference),
-		cmocka_unit_test(read_only_root),
-		cmocka_unit_test(options),
-		cmocka_unit_test(limit_is_clamped),
-		cmocka_unit_test(network_none_has_only_lo),
-		cmocka_unit_test(mounts),
-		cmocka_unit_test(created_targets_go_away),
-		cmocka_unit_test(hostile_system_directories),
-		cmocka_unit_test(many_layers),
-		cmocka_unit_test(daemons_die_with_the_step),
-		cmocka_unit_test(eight_sleeps_take_one),
-		cmocka_unit_test(threads_share_a_runtime),
-		cmocka_unit_test(kill_ends_all),
-		cmocka_unit_test(kill_with_grace),
-		cmocka_unit_test(cancel_ends_wait),
-		cmocka_unit_test(killed_parent_leaves_nothing),
-		cmocka_unit_test(overlay_fallbacks),
-		cmocka_unit_test(forced_isolation_is_refused),
-		cmocka_unit_test(insecure),
-	};
-	const struct cb_runtime_options opts = { .isolation = isolation };
+	static const enum cb_run_mount_kind kinds[] = { CB_RUN_MOUNT_BIND, CB_RUN_MOUNT_CHAIN, CB_RUN_MOUNT_TMPFS };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds) + 2; i++) {
+		struct cb_run_mount m = CB_RUN_MOUNT_INIT;
+		cleanup_err struct cb_err *err = NULL;
+		struct step s;
+		step_init(&fx, &s, "true");
+		if (i < ARRAY_SIZE(kinds)) {
+			m.kind = kinds[i];
+			m.target = "/x";
+			m.fd = fx.base;
+			s.spec.mounts = &m;
+			s.spec.n_mounts = 1;
+		}
+		s.spec.insecure = i == ARRAY_SIZE(kinds);
+		s.spec.network = i > ARRAY_SIZE(kinds) ? CB_RUN_NETWORK_NONE : CB_RUN_NETWORK_DEFAULT;
+		assert_int_equal(step_start(&fx, &s, &err), CB_ERR_UNSUPPORTED);
+		assert_non_null(strstr(cb_err_msg(err), "isolation chroot cannot give"));
+		step_done(&s);
+	}
+}
+
+/* Files are lent to the image, and all of it is put back. */
+static void lent_to_a_plain_root(void **state)
+{
+	struct cb_run_mount m = CB_RUN_MOUNT_INIT;
+	struct step s;
+	struct stat before, after;
+
+	(void)state;
+	m.kind = CB_RUN_MOUNT_FILE;
+	m.target = "/run/tool";
+	m.data = "#!/bin/sh\necho lent\n";
+	m.len = strlen(m.data);
+	m.mode = 0755;
+	step_init(&fx, &s, "/run/tool; ls /dev | grep -c -e null -e stdout");
+	s.spec.mounts = &m;
+	s.spec.n_mounts = 1;
+	assert_return_code(fstatat(s.upper, "dev", &before, 0), errno);
+	step_run(&fx, &s);
+	assert_string_equal(cb_buf_str(&s.out), "lent\n2\n");
+	assert_return_code(fstatat(s.upper, "dev", &after, 0), errno);
+	assert_memory_equal(&before.st_mtim, &after.st_mtim, sizeof(before.st_mtim));
+	assert_int_equal(faccessat(s.upper, "run/tool", F_OK, 0), -1);
+	assert_int_equal(faccessat(s.upper, "dev/null", F_OK, 0), -1);
+	assert_int_equal(faccessat(s.upper, "dev/stdout", F_OK, AT_SYMLINK_NOFOLLOW), -1);
+	step_done(&s);
+}
+
+/* Nothing is tried, and hardly anything costs, before it is wanted. */
+static void *make_ready(void *arg)
+{
+	return (void *)(intptr_t)cb_runtime_ready(arg, NULL);
+}
+
+static void lazily_from_any_thread(void **state)
+{
+	const struct cb_runtime_options opts = { .scratch_fd = fx.dirfd,
+		.isolation = expected,
+		.lazy = true,
+		.overlay_api = cb_runtime_info(fx.rt)->storage == CB_STORAGE_COPY ? CB_OVERLAY_NONE : CB_OVERLAY_AUTO };
+	struct cb_runtime *usual = fx.rt, *lazy = NULL;
+	cleanup_err struct cb_err *err = NULL;
+	pthread_t threads[4];
+	intptr_t first = 0;
+	struct step s;
+
+	(void)state;
+	assert_int_equal(cb_runtime_open(&opts, &lazy, &err), 0);
+	assert_int_equal(cb_runtime_info(lazy)->isolation, CB_ISOLATION_AUTO);
+	cb_runtime_close(lazy);
+
+	assert_int_equal(cb_runtime_open(&opts, &lazy, &err), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, make_ready, lazy), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
+		void *r = NULL;
+		pthread_join(threads[i], &r);
+		assert_true((intptr_t)r >= 0);
+		first += (intptr_t)r;
+	}
+	/* One of them has done it. */
+	assert_int_equal(first, 1);
+	assert_int_equal(cb_runtime_info(lazy)->isolation, expected);
+	fx.rt = lazy;
+	step_init(&fx, &s, "echo ran");
+	step_run(&fx, &s);
+	fx.rt = usual;
+	cb_runtime_close(lazy);
+	assert_string_equal(cb_buf_str(&s.out), "ran\n");
+	step_done(&s);
+}
+
+/* Those that need no overlay, and those that need no namespaces. */
+#define TESTS_OF_ALL                                                                                                   \
+	cmocka_unit_test(script_table), cmocka_unit_test(exec_table), cmocka_unit_test(limit_is_clamped),              \
+		cmocka_unit_test(daemons_die_with_the_step), cmocka_unit_test(eight_sleeps_take_one),                  \
+		cmocka_unit_test(kill_ends_all), cmocka_unit_test(kill_with_grace),                                    \
+		cmocka_unit_test(cancel_ends_wait), cmocka_unit_test(lazily_from_any_thread),                          \
+		cmocka_unit_test(killed_parent_leaves_nothing)
+#define TESTS_OF_NAMESPACES                                                                                            \
+	cmocka_unit_test(ids_and_cwd), cmocka_unit_test(options), cmocka_unit_test(network_none_has_only_lo),          \
+		cmocka_unit_test(threads_share_a_runtime)
+#define TESTS_OF_OVERLAY                                                                                               \
+	cmocka_unit_test(empty_step_leaves_nothing), cmocka_unit_test(upper_is_a_plain_difference),                    \
+		cmocka_unit_test(read_only_root), cmocka_unit_test(mounts), cmocka_unit_test(created_targets_go_away), \
+		cmocka_unit_test(hostile_system_directories), cmocka_unit_test(many_layers),                           \
+		cmocka_unit_test(overlay_fallbacks)
+
+static int run_tables(void)
+{
+	const struct CMUnitTest all[] = { TESTS_OF_ALL, TESTS_OF_NAMESPACES, TESTS_OF_OVERLAY,
+		cmocka_unit_test(forced_isolation_is_refused), cmocka_unit_test(insecure) };
+	const struct CMUnitTest shared[] = { TESTS_OF_ALL, TESTS_OF_NAMESPACES, TESTS_OF_OVERLAY };
+	const struct CMUnitTest copies[] = { TESTS_OF_ALL, TESTS_OF_NAMESPACES, cmocka_unit_test(insecure) };
+	const struct CMUnitTest chroots[] = { TESTS_OF_ALL, cmocka_unit_test(refused_by_chroot),
+		cmocka_unit_test(lent_to_a_plain_root) };
+
+	if (expected == CB_ISOLATION_CHROOT)
+		return cmocka_run_group_tests(chroots, NULL, NULL);
+	if (cb_runtime_info(fx.rt)->storage == CB_STORAGE_COPY)
+		return cmocka_run_group_tests(copies, NULL, NULL);
+	if (expected == CB_ISOLATION_SHARED)
+		return cmocka_run_group_tests(shared, NULL, NULL);
+	return cmocka_run_group_tests(all, NULL, NULL);
+}
+
+static int run_container_tests_on(enum cb_isolation enter, enum cb_isolation isolation, enum cb_overlay_api api)
+{
+	const struct cb_runtime_options opts = { .isolation = isolation, .overlay_api = api };
 	int r = fixture_open(&fx, enter, &opts);
 
 	if (r)
 		return r;
 	expected = cb_runtime_info(fx.rt)->isolation;
 	print_message("# isolation %s\n", cb_isolation_name(expected));
-	r = cmocka_run_group_tests(tests, NULL, NULL);
+	r = run_tables();
 	fixture_close(&fx);
 	return r;
+}
+
+static inline int run_container_tests(enum cb_isolation enter, enum cb_isolation isolation)
+{
+	return run_container_tests_on(enter, isolation, CB_OVERLAY_AUTO);
 }
 
 #endif

@@ -127,6 +127,17 @@ struct step {
 	unsigned int number;
 };
 
+/* Without overlay the caller makes the root, with the directories that a container is to find. */
+static inline void step_copy_root(struct step *s)
+{
+	static const char *const dirs[] = { "proc", "sys", "dev" };
+
+	assert_int_equal(fixture_fill(s->upper), 0);
+	for (size_t i = 0; i < ARRAY_SIZE(dirs); i++)
+		assert_return_code(mkdirat(s->upper, dirs[i], 0755), errno);
+	s->spec.plain = true;
+}
+
 static inline void step_init(struct fixture *f, struct step *s, const char *script)
 {
 	static const char *const env[] = { "PATH=/bin:/usr/bin", "A=b", NULL };
@@ -153,6 +164,8 @@ static inline void step_init(struct fixture *f, struct step *s, const char *scri
 	s->spec.argv = s->argv;
 	s->spec.env = env;
 	s->spec.stdout_fd = s->spec.stderr_fd = s->out_w;
+	if (cb_runtime_info(f->rt)->storage == CB_STORAGE_COPY)
+		step_copy_root(s);
 }
 
 static inline int step_start(struct fixture *f, struct step *s, struct cb_err **err)
