@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/strv.h"
+#include "runtime/cgroup_leaf.h"
 #include "runtime/cgroup_sweep.h"
 
 /* Both files of /proc/self, and any file of a group. */
@@ -23,6 +24,7 @@
 /* Our directory in one hierarchy. */
 struct base {
 	bool v2;
+	bool left; /* cbuild itself moved from parent to a leaf of dir */
 	unsigned int controllers;
 	int parent, dir;     /* where it is; locked */
 	struct cb_strv made; /* directories that --cgroup-parent needed, outermost first; absolute */
@@ -63,9 +65,34 @@ static unsigned int read_controllers(int dir, const char *name)
 
 /* ---- one hierarchy -------------------------------------------------------------------------------------------- */
 
+/* Gives the groups below @dir the controllers of @set, or takes ('-') them away. */
+static int write_controllers(int dir, char sign, unsigned int set)
+{
+	static const struct {
+		enum cb_controller controller;
+		const char *name;
+	} words[] = { { CB_CONTROLLER_MEMORY, "memory" }, { CB_CONTROLLER_CPU, "cpu" },
+		{ CB_CONTROLLER_CPUSET, "cpuset" }, { CB_CONTROLLER_PIDS, "pids" } };
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		char text[16];
+		snprintf(text, sizeof(text), "%c%s", sign, words[i].name);
+		if (set & words[i].controller && write_file(dir, "cgroup.subtree_control", text) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static void base_done(struct base *base, const char *name)
 {
-	if (base->dir >= 0)
+	if (base->left) {
+		/* A group with controllers for its children takes no processes. */
+		(void)write_controllers(base->dir, '-', base->controllers);
+		(void)write_controllers(base->parent, '-', base->controllers);
+	}
+	/* When others use the parent by now, we stay where we are until the end, and the next start removes what is
+	 * left. */
+	if (base->dir >= 0 && (!base->left || cb_cgroup_return(base->parent, base->dir)))
 		cb_cgroup_remove_tree(base->parent, name);
 	cb_closep(&base->dir);
 	cb_closep(&base->parent);
@@ -111,22 +138,27 @@ static int make_locked(int parent, const char *name)
 /* The groups below @dir get the controllers of @set. */
 static int hand_down(int dir, unsigned int set)
 {
-	static const struct {
-		enum cb_controller controller;
-		const char *text;
-	} words[] = { { CB_CONTROLLER_MEMORY, "+memory" }, { CB_CONTROLLER_CPU, "+cpu" },
-		{ CB_CONTROLLER_CPUSET, "+cpuset" }, { CB_CONTROLLER_PIDS, "+pids" } };
-	unsigned int have = read_controllers(dir, "cgroup.subtree_control");
+	return write_controllers(dir, '+', set & ~read_controllers(dir, "cgroup.subtree_control"));
+}
 
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++)
-		if (set & ~have & words[i].controller && write_file(dir, "cgroup.subtree_control", words[i].text) < 0)
-			return -1;
-	return 0;
+/* The same of our own group @parent, in which we are: first we go to a leaf of @dir. */
+static int hand_down_own(struct base *base, int parent, int dir, unsigned int set)
+{
+	if (cb_cgroup_leave(parent, dir) < 0)
+		return -1;
+	base->left = true;
+	if (hand_down(parent, set) == 0)
+		return 0;
+	int saved = errno;
+	base->left = !cb_cgroup_return(parent, dir);
+	errno = saved;
+	return -1;
 }
 
 /* Our directory below @path with the controllers of @set. 0, or -1 with errno and nothing made. */
-static int base_try(struct base *base, const char *path, const char *name, unsigned int set)
+static int base_try(struct base *base, const char *path, bool own, const char *name, unsigned int set)
 {
+	bool occupied = false;
 	cleanup_close int parent = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), dir = -EBADF;
 
 	if (parent < 0)
@@ -139,14 +171,21 @@ static int base_try(struct base *base, const char *path, const char *name, unsig
 	if (base->v2 && faccessat(parent, "cgroup.procs", W_OK, AT_EACCESS) < 0)
 		return -1;
 	cb_cgroup_sweep(parent);
-	if (base->v2 && hand_down(parent, set) < 0)
-		return -1;
+	if (base->v2 && hand_down(parent, set) < 0) {
+		occupied = own && errno == EBUSY;
+		if (!occupied)
+			return -1;
+	}
 	dir = make_locked(parent, name);
 	if (dir < 0)
 		return -1;
-	if ((base->v2 && hand_down(dir, set) < 0) ||
+	if ((occupied && hand_down_own(base, parent, dir, set) < 0) || (base->v2 && hand_down(dir, set) < 0) ||
 		(!base->v2 && base->controllers & CB_CONTROLLER_CPUSET && inherit_cpuset(parent, dir) < 0)) {
 		int saved = errno;
+		if (base->left) {
+			(void)write_controllers(parent, '-', set);
+			base->left = !cb_cgroup_return(parent, dir);
+		}
 		cb_cgroup_remove_tree(parent, name);
 		errno = saved;
 		return -1;
@@ -195,14 +234,14 @@ static int base_open(struct base *base, const struct cb_cgroup_hierarchy *h, con
 		cleanup_free char *parent = cb_cgroup_parent_path(limits->cgroup_parent);
 		cleanup_free char *joined = parent && *parent ? cb_path_join(h->mount, parent) : cb_xstrdup(h->mount);
 		if (parent && (!*parent || make_parent(base, h->mount, parent) == 0) &&
-			base_try(base, joined, name, set) == 0)
+			base_try(base, joined, false, name, set) == 0)
 			return 0;
 		*why = parent ? errno : EINVAL;
 		base_done(base, name);
 		return -1;
 	}
 	for (;;) {
-		if (base_try(base, path, name, set) == 0)
+		if (base_try(base, path, strcmp(path, h->own) == 0, name, set) == 0)
 			return 0;
 		if (!*why)
 			*why = errno;
@@ -257,8 +296,12 @@ static int missing(const struct cb_limits *limits, unsigned int set, int why, st
 	for (size_t i = ARRAY_SIZE(table); i-- > 0;)
 		if (set & table[i].controller)
 			what = table[i].options;
-	cb_err_set(err, CB_ERR_UNSUPPORTED, "the limits of %s cannot be set here: %s", what,
-		why && why != ENODEV ? strerror(why) : "the control group controller is not available");
+	const char *reason = "the control group controller is not available";
+	if (why == EBUSY)
+		reason = "other processes are in the control group of cbuild, which must not have any for that";
+	else if (why && why != ENODEV)
+		reason = strerror(why);
+	cb_err_set(err, CB_ERR_UNSUPPORTED, "the limits of %s cannot be set here: %s", what, reason);
 	if (err && *err)
 		(*err)->errnum = why;
 	if (limits->cgroup_parent)

@@ -122,6 +122,23 @@ is "nor the parent that was made" "$(find /sys/fs/cgroup -maxdepth 3 -name "cbui
 status 125 "$CBUILD" --memory 1g --cgroup-parent ../../x "$context"
 status 2 "$CBUILD" --no-cache --cpuset-cpus 4000-4001 "$context"
 
+if is_root; then
+	say "no control groups, or none that can be written"
+	# shellcheck disable=SC2016 # the inner shell expands
+	status 125 unshare --mount sh -c 'umount -R -l /sys/fs/cgroup && exec "$@"' - "$CBUILD" --no-cache --memory 64m "$context"
+	has "not there" "$out" "the limits of --memory cannot be set here: the control group controller is not available"
+	# shellcheck disable=SC2016
+	readonly='grep -E "^[^ ]+ /sys/fs/cgroup" /proc/self/mounts | cut -d" " -f2 | while read -r m; do mount -o remount,bind,ro "$m"; done; exec "$@"'
+	status 125 unshare --mount sh -c "$readonly" - "$CBUILD" --no-cache --memory 64m "$context"
+	has "read-only" "$out" "the limits of --memory cannot be set here: Read-only file system"
+	has "with a way out" "$out" "in a container they must be mounted writable"
+	base unlimited <<'END'
+RUN echo it runs
+END
+	status 0 unshare --mount sh -c "$readonly" - "$CBUILD" --no-cache --progress plain "$context"
+	has "without a word about limits nothing is asked for" "$out" "it runs"
+fi
+
 say "a fork bomb meets its limit"
 base bomb <<'END'
 RUN i=0; while [ $i -lt 80 ]; do sleep 5 & i=$((i + 1)); done 2>/dev/null; echo survived $i

@@ -1,14 +1,23 @@
 /* Control groups: where they are, what is written into them. */
+#include <errno.h>
+#include <fcntl.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
-#include <string.h>
 
 #include "base/buf.h"
+#include "base/fd.h"
+#include "base/strv.h"
 #include "runtime/cgroup.h"
+#include "runtime/cgroup_leaf.h"
 
 #define V2_LINE "30 24 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw,nsdelegate\n"
 
@@ -132,12 +141,128 @@ static void limit_table(void **state)
 	}
 }
 
+/* ---- a real group of v2, with whatever controller it has ------------------------------------------------------- */
+
+static char *first_controller(const char *mount)
+{
+	cleanup_free char *path = cb_xasprintf("%s/cgroup.controllers", mount);
+	cleanup_buf struct cb_buf text = { 0 };
+
+	if (cb_file_read_at(AT_FDCWD, path, 4096, &text, NULL) < 0 || cb_buf_str(&text)[0] <= ' ')
+		return NULL;
+	return cb_xasprintf("+%.*s", (int)strcspn(cb_buf_str(&text), " \n"), cb_buf_str(&text));
+}
+
+static int put(int dir, const char *file, const char *text)
+{
+	cleanup_close int fd = openat(dir, file, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || cb_fd_write_all(fd, text, strlen(text)) < 0 ? -errno : 0;
+}
+
+static bool is_in(const char *end)
+{
+	cleanup_buf struct cb_buf text = { 0 };
+
+	(void)cb_file_read_at(AT_FDCWD, "/proc/self/cgroup", 65536, &text, NULL);
+	const char *v2 = strstr(cb_buf_str(&text), "0::");
+	return v2 && cb_str_ends(v2, end);
+}
+
+/* In a child, alone in @group: 0, or the number of the check that failed. */
+static int leave_and_return(int group, const char *controller)
+{
+	cleanup_close int dir = openat(group, "below", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_free char *without = cb_xasprintf("-%s", controller + 1);
+
+	if (dir < 0 || put(group, "cgroup.procs", "0") < 0)
+		return 1;
+	if (put(group, "cgroup.subtree_control", controller) != -EBUSY)
+		return 2;
+	if (cb_cgroup_leave(group, dir) < 0 || !is_in("/below/self\n"))
+		return 3;
+	if (put(group, "cgroup.subtree_control", controller) < 0)
+		return 4;
+	/* Not while the children have controllers. */
+	if (cb_cgroup_return(group, dir) || !is_in("/below/self\n"))
+		return 5;
+	if (put(group, "cgroup.subtree_control", without) < 0 || !cb_cgroup_return(group, dir) ||
+		is_in("/below/self\n"))
+		return 6;
+	/* Somebody else is there too: a child of ours, which is not cbuild-outer. */
+	pid_t other = fork();
+	if (other == 0) {
+		(void)pause();
+		_exit(0);
+	}
+	int r = cb_cgroup_leave(group, dir) == -1 && errno == EBUSY && !is_in("/below/self\n") ? 0 : 7;
+	(void)kill(other, SIGKILL);
+	(void)waitpid(other, NULL, 0);
+	return r;
+}
+
+/* A group is busy for a moment after its last process. */
+static bool remove_soon(int dir, const char *name)
+{
+	for (int i = 0; i < 100; i++) {
+		if (unlinkat(dir, name, AT_REMOVEDIR) == 0)
+			return true;
+		if (errno != EBUSY)
+			return false;
+		(void)usleep(10000);
+	}
+	return false;
+}
+
+static void leaves_its_group(void **state)
+{
+	cleanup_buf struct cb_buf mounts = { 0 };
+	struct cb_cgroup_layout layout;
+	cleanup_free char *mount = NULL, *name = cb_xasprintf("cbuild-test-%d", (int)getpid());
+
+	(void)state;
+	(void)cb_file_read_at(AT_FDCWD, "/proc/self/mountinfo", 1U << 20, &mounts, NULL);
+	cb_cgroup_layout_parse(cb_buf_str(&mounts), "", &layout);
+	for (size_t i = 0; i < layout.n; i++)
+		if (layout.v[i].v2)
+			mount = cb_xstrdup(layout.v[i].mount);
+	cb_cgroup_layout_done(&layout);
+	cleanup_free char *controller = mount ? first_controller(mount) : NULL;
+	cleanup_close int top = mount ? open(mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
+	cleanup_buf struct cb_buf on = { 0 };
+	(void)cb_file_read_at(top, "cgroup.subtree_control", 4096, &on, NULL);
+	const bool was_on = controller && strstr(cb_buf_str(&on), controller + 1);
+	if (top < 0 || !controller || put(top, "cgroup.subtree_control", controller) < 0 ||
+		mkdirat(top, name, 0755) < 0) {
+		print_message("SKIPPED: no group of cgroup v2 with a controller can be made here\n");
+		skip();
+	}
+	cleanup_close int group = openat(top, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int status = -1;
+	assert_int_equal(mkdirat(group, "below", 0755), 0);
+	pid_t pid = fork();
+	if (pid == 0)
+		_exit(leave_and_return(group, controller));
+	(void)waitpid(pid, &status, 0);
+	(void)remove_soon(group, "below/self");
+	(void)remove_soon(group, "below");
+	bool removed = remove_soon(top, name);
+	if (!was_on) {
+		controller[0] = '-';
+		(void)put(top, "cgroup.subtree_control", controller);
+	}
+	assert_true(WIFEXITED(status));
+	assert_int_equal(WEXITSTATUS(status), 0);
+	assert_true(removed);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(layout_table),
 		cmocka_unit_test(parent_table),
 		cmocka_unit_test(limit_table),
+		cmocka_unit_test(leaves_its_group),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }
