@@ -157,10 +157,11 @@ static void add_history(struct cb_buf *out, const json_t *list)
 	{
 		const json_t *a = json_object_get(one, "a"), *entry = a ? a : json_object_get(one, "b");
 		const char *step = json_string_value(json_object_get(entry, "created_by"));
+		const char *comment = json_string_value(json_object_get(entry, "comment"));
 		const char *created = json_string_value(json_object_get(entry, "created"));
 
 		cb_buf_adds(out, a ? "  - " : "  + ");
-		cb_examine_add(out, step ? step : "a step without text");
+		cb_examine_add(out, step ? step : comment ? comment : "a step without text");
 		if (created) {
 			cb_buf_adds(out, "  (");
 			cb_examine_add(out, created);

@@ -29,9 +29,12 @@ const char *cb_image_source_step(const struct cb_image_source *source, size_t at
 {
 	const struct cb_image_config *config = source->config;
 
-	for (size_t i = 0; config && i < config->n_history; i++)
-		if (!config->history[i].empty_layer && at-- == 0)
-			return config->history[i].created_by;
+	for (size_t i = 0; config && i < config->n_history; i++) {
+		const struct cb_history *item = &config->history[i];
+
+		if (!item->empty_layer && at-- == 0)
+			return item->created_by ? item->created_by : item->comment;
+	}
 	return NULL;
 }
 

@@ -5,6 +5,7 @@
 
 #include "builder/build.h"
 #include "builder/commit.h"
+#include "builder/squash.h"
 #include "layers/image.h"
 
 static void free_layers(struct cb_result *result)
@@ -197,8 +198,12 @@ int cb_build_result(struct cb_build *build, size_t at, unsigned int needs, const
 	result->epoch.tv_sec = build->made.seconds;
 	if (!build->commits)
 		build->commits = cb_commits_new(build, compression);
+	if (needs & CB_OUTPUT_LAYERS && build->settings->squash)
+		needs |= CB_OUTPUT_BASE_BLOBS;
 	if (needs & CB_OUTPUT_LAYERS)
 		r = fill_layers_or_repair(build, at, result, needs & CB_OUTPUT_BASE_BLOBS, err);
+	if (r == 0 && needs & CB_OUTPUT_LAYERS && build->settings->squash)
+		r = cb_squash_result(build, build->settings->squash, compression, result, err);
 	if (r == 0 && needs & CB_OUTPUT_FILES)
 		r = fill_files(build, at, result, err);
 	if (r < 0)

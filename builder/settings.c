@@ -277,6 +277,20 @@ static int add_cache(struct cb_settings *settings, bool to, const char *value, s
 	return r;
 }
 
+/* As docker's flag, it may be given without a value or with a boolean. */
+static int set_squash(struct cb_settings *settings, const char *value, struct cb_err **err)
+{
+	if (!*value || !strcmp(value, "new") || !strcmp(value, "true") || !strcmp(value, "1"))
+		settings->squash = CB_SQUASH_NEW;
+	else if (!strcmp(value, "all"))
+		settings->squash = CB_SQUASH_ALL;
+	else if (!strcmp(value, "false") || !strcmp(value, "0"))
+		settings->squash = CB_SQUASH_NONE;
+	else
+		return cb_err_set(err, CB_ERR_USAGE, "--squash is new or all, not \"%s\"", value);
+	return 0;
+}
+
 static int set_explain(struct cb_settings *settings, const char *value, struct cb_err **err)
 {
 	if (!*value || !strcmp(value, "text") || !strcmp(value, "true"))
@@ -468,6 +482,8 @@ int cb_settings_set(struct cb_settings *settings, const struct cb_opt *opt, cons
 		return cb_settings_add_security(settings, value, err);
 	case SET_SHM_SIZE:
 		return set_shm_size(settings, value, err);
+	case SET_SQUASH:
+		return set_squash(settings, value, err);
 	case SET_SSH:
 		return cb_settings_add_ssh(settings, value, err);
 	case SET_ULIMIT:

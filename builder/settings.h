@@ -76,6 +76,9 @@ struct cb_security_options {
 	struct cb_strv warnings; /* about what was asked for and is not done */
 };
 
+/** Which layers of the result become one. */
+enum cb_squash { CB_SQUASH_NONE, CB_SQUASH_NEW, CB_SQUASH_ALL };
+
 struct cb_settings {
 	/* what is built */
 	char *file;                    /* -f; NULL: look in the context; "-": standard input */
@@ -94,7 +97,8 @@ struct cb_settings {
 	char *iidfile, *metadata_file, *digest_file, *output_env;
 	struct cb_strv annotations; /* "[type:]key=value" */
 	struct cb_strv ci_outputs;  /* "github", "tekton", "tekton=DIR" */
-	bool reproducible;          /* SOURCE_DATE_EPOCH has a default, and is the time of every file of new layers */
+	enum cb_squash squash;
+	bool reproducible; /* SOURCE_DATE_EPOCH has a default, and is the time of every file of new layers */
 	/* cache */
 	bool no_cache;
 	struct cb_strv no_cache_filter; /* stage names */

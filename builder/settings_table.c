@@ -66,6 +66,7 @@ const struct cb_opt cb_build_options[] = {
 	{ "secret", 0, VALUE, SET_SECRET, "id=ID[,src=FILE|,env=NAME]", "offer a secret to RUN --mount=type=secret", NULL },
 	{ "security-opt", 0, VALUE, SET_SECURITY_OPT, "OPTION", "hold RUN steps otherwise: seccomp=FILE (a profile in docker's format), seccomp=unconfined, no-new-privileges", NULL },
 	{ "shm-size", 0, VALUE, SET_SHM_SIZE, "SIZE", "size of /dev/shm in RUN steps", NULL },
+	{ "squash", 0, CB_OPT_OPTIONAL, SET_SQUASH, "new|all", "one layer of those that the build makes, or of all", "new|all" },
 	{ "ssh", 0, VALUE, SET_SSH, "ID[=SOCKET|KEY]", "offer an SSH agent, or one with these keys, to RUN --mount=type=ssh", NULL },
 	{ "step-timeout", 0, VALUE, SET_STEP_TIMEOUT, "TIME", "end a RUN step that takes longer: 90s, 1h30m", NULL },
 	{ "tag", 't', VALUE, SET_TAG, "NAME[:TAG]", "name the image in the store and in the outputs", NULL },
@@ -78,7 +79,6 @@ const struct cb_opt cb_build_options[] = {
 	{ "compress", 0, FLAG, SET_IGNORED, NULL, NULL, NULL },
 	{ "force-rm", 0, FLAG, SET_IGNORED, NULL, NULL, NULL },
 	{ "rm", 0, FLAG, SET_IGNORED, NULL, NULL, NULL },
-	{ "squash", 0, FLAG, SET_IGNORED, NULL, NULL, NULL },
 
 	/* Of docker's client and not done here: named, so that the message says so. */
 	{ "attest", 0, VALUE, SET_UNSUPPORTED, "ATTRS", NULL, NULL },

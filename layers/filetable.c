@@ -11,10 +11,12 @@
 #define RANGE "key>=?1 AND key<?2 AND layer<?3"
 
 /* Nothing is kept, so nothing must be safe; the cache is what may be in memory. */
+static const char pragmas[] =
+	"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-32000;";
 static const char schema[] =
-	"PRAGMA journal_mode=OFF; PRAGMA synchronous=OFF; PRAGMA locking_mode=EXCLUSIVE; PRAGMA cache_size=-32000;"
 	"CREATE TABLE entry (key BLOB PRIMARY KEY, layer INT, type INT, mode INT, uid INT, gid INT, size INT, sec INT,"
-	" nsec INT, link BLOB, major INT, minor INT, content BLOB, xattrs BLOB, inode INT, linked INT) WITHOUT ROWID;"
+	" nsec INT, link BLOB, major INT, minor INT, content BLOB, xattrs BLOB, inode INT, linked INT, spot INT)"
+	" WITHOUT ROWID;"
 	"CREATE INDEX by_inode ON entry (inode) WHERE linked > 0;"
 	"CREATE TABLE waste (key BLOB, layer INT, taker INT, deleted INT, size INT);";
 
@@ -60,32 +62,86 @@ static int run(struct cb_filetable *table, sqlite3_stmt *stmt, struct cb_err **e
 	return r;
 }
 
-int cb_filetable_new(struct cb_filetable **ret, struct cb_err **err)
+static int prepare_all(struct cb_filetable *table, struct cb_err **err)
 {
-	struct cb_filetable *table = cb_new0(struct cb_filetable);
-	/* The empty name is a temporary file. */
-	int r = sqlite3_open_v2("", &table->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+	int r = cb_filetable_prepare(table,
+		"SELECT layer, type, size, mode, uid, gid, sec, nsec, link, major, minor, content, xattrs, inode,"
+		" linked, spot FROM entry WHERE key=?1",
+		&table->find, err);
 
-	r = r == SQLITE_OK ? cb_filetable_exec(table, schema, err) : cb_filetable_fail(table, r, err);
 	if (r == 0)
 		r = cb_filetable_prepare(table,
-			"SELECT layer, type, size, mode, uid, gid, sec, nsec, link, major, minor, content, xattrs, inode, linked"
-			" FROM entry WHERE key=?1",
-			&table->find, err);
-	if (r == 0)
-		r = cb_filetable_prepare(table,
-			"INSERT OR REPLACE INTO entry VALUES (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16)",
+			"INSERT OR REPLACE INTO entry VALUES"
+			" (?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,?16,?17)",
 			&table->put, err);
 	if (r == 0)
 		r = cb_filetable_prepare(table, "SELECT 1 FROM entry WHERE " RANGE " LIMIT 1", &table->any, err);
 	if (r == 0)
 		r = cb_filetable_prepare(table, "INSERT INTO waste VALUES (?1,?2,?3,?4,?5)", &table->waste, err);
+	return r;
+}
+
+/* The empty name is a temporary file. */
+static struct cb_filetable *open_table(int *ret_code)
+{
+	struct cb_filetable *table = cb_new0(struct cb_filetable);
+
+	table->spool = -EBADF;
+	*ret_code =
+		sqlite3_open_v2("", &table->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX, NULL);
+	return table;
+}
+
+int cb_filetable_new(struct cb_filetable **ret, struct cb_err **err)
+{
+	struct cb_filetable *table;
+	int code, r;
+
+	table = open_table(&code);
+	r = code == SQLITE_OK ? cb_filetable_exec(table, pragmas, err) : cb_filetable_fail(table, code, err);
+	if (r == 0)
+		r = cb_filetable_exec(table, schema, err);
+	if (r == 0)
+		r = prepare_all(table, err);
 	if (r < 0) {
 		cb_filetable_free(table);
 		return r;
 	}
 	*ret = table;
 	return 0;
+}
+
+int cb_filetable_copy(struct cb_filetable *from, struct cb_filetable **ret, struct cb_err **err)
+{
+	struct cb_filetable *table;
+	sqlite3_backup *backup = NULL;
+	int code, r;
+
+	table = open_table(&code);
+	if (code == SQLITE_OK)
+		backup = sqlite3_backup_init(table->db, "main", from->db, "main");
+	if (backup) {
+		sqlite3_backup_step(backup, -1);
+		code = sqlite3_backup_finish(backup);
+	} else if (code == SQLITE_OK) {
+		code = sqlite3_errcode(table->db);
+	}
+	r = code == SQLITE_OK ? cb_filetable_exec(table, pragmas, err) : cb_filetable_fail(table, code, err);
+	if (r == 0)
+		r = prepare_all(table, err);
+	if (r < 0) {
+		cb_filetable_free(table);
+		return r;
+	}
+	table->layer = from->layer;
+	table->inode = from->inode;
+	*ret = table;
+	return 0;
+}
+
+void cb_filetable_spool(struct cb_filetable *table, int fd)
+{
+	table->spool = fd;
 }
 
 struct cb_filetable *cb_filetable_free(struct cb_filetable *table)
@@ -176,6 +232,7 @@ static int write_row(
 	sqlite3_bind_blob(stmt, 14, e->xattrs_len ? e->xattrs : "", (int)e->xattrs_len, SQLITE_STATIC);
 	sqlite3_bind_int64(stmt, 15, row->inode);
 	sqlite3_bind_int64(stmt, 16, row->linked);
+	sqlite3_bind_int64(stmt, 17, e->spot);
 	return run(table, stmt, err);
 }
 
@@ -300,6 +357,7 @@ int cb_filetable_link(
 	e->xattrs_len = xattrs.len;
 	row.inode = sqlite3_column_int64(stmt, 13);
 	linked = sqlite3_column_int(stmt, 14);
+	e->spot = sqlite3_column_int64(stmt, 15);
 	sqlite3_reset(stmt);
 	/* A directory has one name. */
 	if (e->type == 'd')

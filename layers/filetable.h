@@ -22,6 +22,11 @@ int cb_filetable_new(struct cb_filetable **ret, struct cb_err **err);
 struct cb_filetable *cb_filetable_free(struct cb_filetable *table);
 CB_DEFINE_CLEANUP(struct cb_filetable *, cb_filetable_free)
 
+/** A second table with what @table has now. */
+int cb_filetable_copy(struct cb_filetable *table, struct cb_filetable **ret, struct cb_err **err);
+/** From now on the content of files is appended to @fd, which is borrowed: see `spot`. */
+void cb_filetable_spool(struct cb_filetable *table, int fd);
+
 /** What is in one layer. */
 struct cb_filetable_sums {
 	uint64_t bytes;     /* of regular files */
@@ -52,6 +57,7 @@ struct cb_filetable_entry {
 	const void *xattrs;     /* see cb_filetable_xattr */
 	size_t xattrs_len;
 	const char *same_as; /* the first of the names that a file has several of; else NULL */
+	int64_t spot;        /* where the content is in what cb_filetable_spool was given; -1: not there */
 	bool repeated;       /* a name of a file whose size was counted with another name */
 };
 

@@ -105,6 +105,22 @@ static void hash_zeros(struct cb_hasher *hasher, uint64_t n)
 		cb_hasher_add(hasher, zeros, (size_t)CB_MIN(n, sizeof(zeros)));
 }
 
+/* A file's piece into the spool; holes stay holes. */
+static int spool(struct cb_filetable *table, const char *data, size_t len, uint64_t at, struct cb_err **err)
+{
+	at += table->spooled;
+	while (len) {
+		ssize_t n = pwrite(table->spool, data, len, (off_t)at);
+
+		if (n < 0 && errno != EINTR)
+			return cb_err_errno(err, errno, "keep the content of files");
+		data += CB_MAX(n, 0);
+		len -= (size_t)CB_MAX(n, 0);
+		at += (uint64_t)CB_MAX(n, 0);
+	}
+	return 0;
+}
+
 static int hash_tar_file(struct adding *in, struct cb_tarreader *tar, uint64_t size, uint8_t ret[static CB_DIGEST_SIZE],
 	struct cb_err **err)
 {
@@ -116,6 +132,10 @@ static int hash_tar_file(struct adding *in, struct cb_tarreader *tar, uint64_t s
 	while ((n = cb_tarreader_data(tar, &piece, &at, err)) > 0) {
 		int r = cb_cancel_check(in->cancel, err);
 
+		if (r < 0)
+			return r;
+		if (in->table->spool >= 0)
+			r = spool(in->table, piece, (size_t)n, at, err);
 		if (r < 0)
 			return r;
 		hash_zeros(hasher, at - done);
@@ -196,7 +216,9 @@ static int take_item(struct adding *in, struct cb_tarreader *tar, const struct c
 		in->sums.bytes += item->size;
 		row.entry.size = item->size;
 		row.entry.content = content;
+		row.entry.spot = in->table->spool >= 0 ? (int64_t)in->table->spooled : -1;
 		r = hash_tar_file(in, tar, item->size, content, err);
+		in->table->spooled += in->table->spool >= 0 ? item->size : 0;
 	}
 	cb_filetable_key(path, &in->key);
 	return r < 0 ? r : cb_filetable_put(in->table, &in->key, &row, err);

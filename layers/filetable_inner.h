@@ -17,6 +17,8 @@ struct cb_filetable {
 	sqlite3_stmt *find, *put, *waste, *any; /* used once for each entry */
 	unsigned int layer;                     /* the one that is being added */
 	int64_t inode;                          /* last number given */
+	int spool;                              /* descriptor, or negative */
+	uint64_t spooled;                       /* bytes in it */
 	bool unlinked;                          /* a name of a file with several was taken away in this layer */
 };
 

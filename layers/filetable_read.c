@@ -18,7 +18,7 @@ int cb_filetable_walk_open(struct cb_filetable *table, struct cb_filetable_walk 
 {
 	struct cb_filetable_walk *walk = cb_new0(struct cb_filetable_walk);
 	int r = cb_filetable_prepare(table,
-		"SELECT key, layer, type, mode, uid, gid, size, sec, nsec, link, major, minor, content, xattrs, inode, linked"
+		"SELECT key, layer, type, mode, uid, gid, size, sec, nsec, link, major, minor, content, xattrs, inode, linked, spot"
 		" FROM entry ORDER BY key",
 		&walk->rows, err);
 
@@ -89,6 +89,7 @@ int cb_filetable_next(struct cb_filetable_walk *walk, struct cb_filetable_entry 
 		.xattrs = sqlite3_column_blob(row, 13),
 		.xattrs_len = (size_t)sqlite3_column_bytes(row, 13),
 		.repeated = sqlite3_column_int(row, 15) == 2,
+		.spot = sqlite3_column_int64(row, 16),
 	};
 	if (sqlite3_column_int(row, 15)) {
 		r = find_first(walk, sqlite3_column_int64(row, 14), ret, err);

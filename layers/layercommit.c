@@ -70,7 +70,8 @@ int cb_layer_commit_tar(struct cb_store *store, struct cb_source tar, const stru
 
 /** The first half, in a thread of its own: walk, read, write tar. */
 struct reader {
-	const struct cb_diff_spec *spec;
+	int (*fn)(void *arg, struct cb_sink out, struct cb_err **err);
+	void *arg;
 	struct cb_bytepipe *pipe;
 };
 
@@ -79,37 +80,48 @@ static int pipe_write(void *arg, const void *data, size_t len, struct cb_err **e
 	return cb_bytepipe_write(arg, data, len, err);
 }
 
-static void *read_snapshot(void *arg)
+static void *read_main(void *arg)
 {
 	struct reader *reader = arg;
 	cleanup_err struct cb_err *err = NULL;
 	struct cb_sink sink = { pipe_write, reader->pipe };
 
-	cb_diff_tar(reader->spec, sink, NULL, &err);
+	reader->fn(reader->arg, sink, &err);
 	cb_bytepipe_finish(reader->pipe, err);
 	return NULL;
+}
+
+int cb_layer_commit_with(struct cb_store *store, int (*fn)(void *arg, struct cb_sink out, struct cb_err **err),
+	void *arg, const struct cb_compress_spec *compression, struct cb_pool *pool, const struct cb_cancel *cancel,
+	struct cb_layer *ret, struct cb_err **err)
+{
+	CB_CLEANUP(cb_bytepipe_free) struct cb_bytepipe *pipe = cb_bytepipe_new(PIPE_SIZE);
+	struct reader reader = { fn, arg, pipe };
+	sigset_t all, before;
+	pthread_t thread;
+	int r;
+
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	r = pthread_create(&thread, NULL, read_main, &reader);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (r != 0)
+		return cb_err_errno(err, r, "start a thread");
+
+	r = cb_layer_commit_tar(store, cb_bytepipe_source(pipe), compression, pool, cancel, ret, err);
+	cb_bytepipe_close(pipe);
+	pthread_join(thread, NULL);
+	return r;
+}
+
+static int write_snapshot(void *arg, struct cb_sink out, struct cb_err **err)
+{
+	return cb_diff_tar(arg, out, NULL, err);
 }
 
 int cb_layer_commit(struct cb_store *store, const struct cb_diff_spec *spec, const struct cb_compress_spec *compression,
 	struct cb_pool *pool, struct cb_layer *ret, struct cb_err **err)
 {
-	CB_CLEANUP(cb_bytepipe_free) struct cb_bytepipe *pipe = cb_bytepipe_new(PIPE_SIZE);
-	struct reader reader = { spec, pipe };
-	sigset_t all, before;
-	pthread_t thread;
-	int r;
-
 	assert(spec);
-
-	sigfillset(&all);
-	pthread_sigmask(SIG_SETMASK, &all, &before);
-	r = pthread_create(&thread, NULL, read_snapshot, &reader);
-	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	if (r != 0)
-		return cb_err_errno(err, r, "start a thread");
-
-	r = cb_layer_commit_tar(store, cb_bytepipe_source(pipe), compression, pool, spec->cancel, ret, err);
-	cb_bytepipe_close(pipe);
-	pthread_join(thread, NULL);
-	return r;
+	return cb_layer_commit_with(store, write_snapshot, (void *)spec, compression, pool, spec->cancel, ret, err);
 }

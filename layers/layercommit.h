@@ -33,6 +33,10 @@ void cb_layer_done(struct cb_layer *layer);
  */
 int cb_layer_commit(struct cb_store *store, const struct cb_diff_spec *spec, const struct cb_compress_spec *compression,
 	struct cb_pool *pool, struct cb_layer *ret, struct cb_err **err);
+/** As above for the tar that @fn writes, on a thread of its own. */
+int cb_layer_commit_with(struct cb_store *store, int (*fn)(void *arg, struct cb_sink out, struct cb_err **err),
+	void *arg, const struct cb_compress_spec *compression, struct cb_pool *pool, const struct cb_cancel *cancel,
+	struct cb_layer *ret, struct cb_err **err);
 /** As above for a tar that exists: @tar is read to its end, compressed and stored (recompression of a pulled layer). */
 int cb_layer_commit_tar(struct cb_store *store, struct cb_source tar, const struct cb_compress_spec *compression,
 	struct cb_pool *pool, const struct cb_cancel *cancel, struct cb_layer *ret, struct cb_err **err);

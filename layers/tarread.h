@@ -24,18 +24,10 @@
 #define CB_TAR_PAX_MAX (1024 * 1024)
 /** One xattr value: as the kernel. */
 #define CB_TAR_XATTR_MAX 65536
-/** xattrs of one entry. */
-#define CB_TAR_XATTRS_MAX 256
 /** Data regions of one sparse file. */
 #define CB_TAR_SPARSE_MAX 65536
 /** Consecutive headers that only describe the next entry. */
 #define CB_TAR_META_MAX 64
-
-struct cb_tar_xattr {
-	const char *name;
-	const void *value;
-	size_t len;
-};
 
 /** One entry; valid until the next call of cb_tarreader_next. */
 struct cb_tar_item {

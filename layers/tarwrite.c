@@ -5,11 +5,12 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/strv.h"
 #include "layers/tarformat.h"
 
 #define NAME_SIZE sizeof(((struct cb_tar_header *)NULL)->name)
 #define PREFIX_SIZE sizeof(((struct cb_tar_header *)NULL)->prefix)
-#define RECORDS_MAX 8
+#define RECORDS_MAX (8 + CB_TAR_XATTRS_MAX)
 
 struct record {
 	const char *key;
@@ -25,6 +26,7 @@ struct cb_tarwriter {
 	unsigned int padding;
 	struct record records[RECORDS_MAX]; /* of the entry being written, sorted by key */
 	size_t n_records;
+	struct cb_strv keys; /* those of the records that are made for the entry */
 };
 
 struct cb_tarwriter *cb_tarwriter_new(struct cb_sink out)
@@ -46,6 +48,7 @@ static void clear_records(struct cb_tarwriter *w)
 	for (size_t i = 0; i < w->n_records; i++)
 		free(w->records[i].value);
 	w->n_records = 0;
+	cb_strv_done(&w->keys);
 }
 
 struct cb_tarwriter *cb_tarwriter_free(struct cb_tarwriter *w)
@@ -271,6 +274,10 @@ static size_t collect_records(struct cb_tarwriter *w, const struct cb_tar_entry 
 	add_number(w, "mtime", sizeof(h->mtime), e->mtime);
 	if (e->capability_len > 0)
 		add_record(w, "SCHILY.xattr.security.capability", e->capability, e->capability_len);
+	for (size_t i = 0; i < e->n_xattrs; i++) {
+		cb_strv_addf(&w->keys, "SCHILY.xattr.%s", e->xattrs[i].name);
+		add_record(w, w->keys.v[w->keys.n - 1], e->xattrs[i].value, e->xattrs[i].len);
+	}
 	if (split > 0 && w->n_records == 0)
 		return split;
 	if (strlen(name) > NAME_SIZE || !is_ascii(name))

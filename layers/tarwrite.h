@@ -31,6 +31,15 @@ enum cb_tar_type {
 	CB_TAR_FIFO = '6',
 };
 
+/** Extended attribute of an entry. */
+struct cb_tar_xattr {
+	const char *name;
+	const void *value;
+	size_t len;
+};
+/** xattrs of one entry. */
+#define CB_TAR_XATTRS_MAX 256
+
 struct cb_tar_entry {
 	const char *path; /* no leading "/"; a directory's trailing "/" is added when missing */
 	enum cb_tar_type type;
@@ -42,6 +51,8 @@ struct cb_tar_entry {
 	uint32_t major, minor;
 	const void *capability; /* value of security.capability, or NULL */
 	size_t capability_len;
+	const struct cb_tar_xattr *xattrs; /* others, at most CB_TAR_XATTRS_MAX */
+	size_t n_xattrs;
 };
 
 /**

@@ -32,7 +32,7 @@ class Layer:
         info = tarfile.TarInfo(path)
         info.type, info.linkname, info.size = kind, link, len(data)
         info.mode = self.rng.choice([0o644, 0o755, 0o4711]) if kind != tarfile.SYMTYPE else 0o777
-        info.uid, info.gid, info.mtime = self.rng.choice([0, 1000]), self.rng.choice([0, 4000000]), self.rng.randint(0, 10**9)
+        info.uid, info.gid, info.mtime = self.rng.choice([0, 1000]), self.rng.choice([0, 60000]), self.rng.randint(0, 10**9)
         if kind == tarfile.CHRTYPE:
             info.devmajor, info.devminor = 1, self.rng.randint(3, 5)
         if kind in (tarfile.REGTYPE, tarfile.DIRTYPE) and self.rng.random() < 0.2:
