@@ -33,7 +33,7 @@ struct outputs {
 	size_t n;
 	unsigned int needs;
 	bool push;                           /* one of them goes to registries */
-	struct cb_compress_spec compression; /* of the first that has layers */
+	struct cb_compress_spec compression; /* of the first that has layers; others compress once more */
 	bool rewrite_timestamp;
 	bool has_epoch; /* source-date-epoch was given */
 	struct cb_epoch epoch;
@@ -63,8 +63,6 @@ static int take_request(struct outputs *outputs, const struct cb_output_request 
 		outputs->compression = request->compression;
 		outputs->rewrite_timestamp = request->rewrite_timestamp;
 	} else if (needs & CB_OUTPUT_LAYERS) {
-		if (memcmp(&outputs->compression, &request->compression, sizeof(outputs->compression)) != 0)
-			return cb_err_set(err, CB_ERR_UNSUPPORTED, "outputs of one build with different compressions");
 		if (outputs->rewrite_timestamp != request->rewrite_timestamp)
 			return cb_err_set(err, CB_ERR_UNSUPPORTED,
 				"outputs of one build with different values of rewrite-timestamp");

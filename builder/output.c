@@ -23,8 +23,10 @@ enum attr {
 	ATTR_EPOCH = 1 << 6,
 	ATTR_PUSH = 1 << 7,
 	ATTR_BY_DIGEST = 1 << 8,
+	ATTR_FORCE = 1 << 9,
 };
-#define ATTRS_IMAGE (ATTR_NAME | ATTR_COMPRESSION | ATTR_LEVEL | ATTR_MEDIATYPES | ATTR_REWRITE | ATTR_EPOCH)
+#define ATTRS_IMAGE                                                                                                    \
+	(ATTR_NAME | ATTR_COMPRESSION | ATTR_LEVEL | ATTR_FORCE | ATTR_MEDIATYPES | ATTR_REWRITE | ATTR_EPOCH)
 
 #define ATTRS_PUSH (ATTR_PUSH | ATTR_BY_DIGEST)
 #define NEEDS_IMAGE (CB_OUTPUT_LAYERS | CB_OUTPUT_BASE_BLOBS)
@@ -129,6 +131,11 @@ static int set_codec(struct cb_output_request *request, const char *value, struc
 {
 	if (cb_codec_parse(value, &request->compression.codec))
 		return 0;
+	if (!strcmp(value, "estargz")) {
+		cb_err_set(err, CB_ERR_USAGE, "layers are not compressed as estargz");
+		return cb_err_hint(
+			err, CB_ERR_USAGE, "use gzip, zstd or uncompressed: whoever reads estargz reads them, too");
+	}
 	return cb_err_set(err, CB_ERR_USAGE, "unknown compression \"%s\": use gzip, zstd or uncompressed", value);
 }
 
@@ -141,6 +148,7 @@ static int set_attr(struct cb_output_request *request, const struct type *type, 
 		{ "name", ATTR_NAME },
 		{ "compression", ATTR_COMPRESSION },
 		{ "compression-level", ATTR_LEVEL },
+		{ "force-compression", ATTR_FORCE },
 		{ "oci-mediatypes", ATTR_MEDIATYPES },
 		{ "tar", ATTR_TAR },
 		{ "rewrite-timestamp", ATTR_REWRITE },
@@ -165,6 +173,8 @@ static int set_attr(struct cb_output_request *request, const struct type *type, 
 		return 0; /* taken before, as the level depends on it */
 	case ATTR_LEVEL:
 		return set_level(request, value, err);
+	case ATTR_FORCE:
+		return parse_bool(key, value, &request->force_compression, err);
 	case ATTR_REWRITE:
 		return parse_bool(key, value, &request->rewrite_timestamp, err);
 	case ATTR_EPOCH:
@@ -203,6 +213,7 @@ static int fill(struct cb_output_request *request, const struct type *type, cons
 	request->tar = true;
 	request->push = type->type == CB_OUTPUT_REGISTRY;
 	request->oci_mediatypes = true;
+	request->own_compression = true;
 	request->compression = (struct cb_compress_spec){ .codec = CB_CODEC_GZIP, .level = CB_LEVEL_DEFAULT };
 	if (codec && (type->attrs & ATTR_COMPRESSION))
 		r = set_codec(request, codec, err);
@@ -306,7 +317,7 @@ int cb_output_check(const struct cb_output_request *request, struct cb_err **err
 
 unsigned int cb_output_needs(const struct cb_output_request *request)
 {
-	return type_of(request)->needs;
+	return type_of(request)->needs | (request->force_compression ? CB_OUTPUT_BASE_BLOBS : 0);
 }
 
 const char *cb_output_title(const struct cb_output_request *request)

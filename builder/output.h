@@ -41,6 +41,8 @@ struct cb_output_request {
 	bool tar;                            /* oci: one tar file (default) or a directory */
 	struct cb_strv names;                /* image names */
 	struct cb_compress_spec compression; /* for layers that this build made */
+	bool own_compression; /* layers are compressed as this request says, whatever the build's other outputs want */
+	bool force_compression; /* those of the base image, too */
 	bool oci_mediatypes;
 	bool push;              /* to the registries of the names */
 	bool by_digest;         /* pushed without tags */

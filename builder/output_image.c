@@ -5,6 +5,7 @@
 #include "builder/output_drivers.h"
 #include "layers/image.h"
 #include "layers/mediatype.h"
+#include "layers/recompress.h"
 
 static json_t *image_facts(
 	const struct cb_descriptor *desc, const struct cb_results *results, const struct cb_strv *names)
@@ -33,29 +34,51 @@ static void annotate(struct cb_descriptor *desc, json_t *annotations)
 	json_object_foreach(annotations, key, value) cb_descriptor_annotate(desc, key, json_string_value(value));
 }
 
+/* The layer as this output wants it compressed: there is one compression for all steps, that of the first output. */
+static int take_blob(const struct cb_output_request *request, const struct cb_result *result, size_t at,
+	struct cb_descriptor *ret, struct cb_err **err)
+{
+	const struct cb_result_layer *layer = &result->layers[at];
+	const struct cb_compress_spec *want = &request->compression;
+	bool fits = cb_media_layer_codec(layer->blob.media_type) == want->codec &&
+		    (want->level == CB_LEVEL_DEFAULT || (!layer->base && want->level == result->compression.level));
+
+	if (fits || !request->own_compression || (layer->base && !request->force_compression) ||
+		cb_media_is_foreign(layer->blob.media_type)) {
+		cb_descriptor_copy(ret, &layer->blob);
+		return 0;
+	}
+	return cb_layer_recompress(
+		result->store, &layer->diff_id, &layer->blob, want, result->pool, result->cancel, ret, err);
+}
+
 static int store_one(const struct cb_output_request *request, const struct cb_result *result, struct cb_descriptor *ret,
 	struct cb_err **err)
 {
 	/* Docker's manifests cannot carry annotations. */
 	bool docker = !request->oci_mediatypes && !result->annotations;
 	struct cb_descriptor *layers = cb_newa0(struct cb_descriptor, result->n_layers);
-	int r;
+	int r = 0;
 
-	for (size_t i = 0; i < result->n_layers; i++) {
-		const struct cb_descriptor *blob = &result->layers[i].blob;
+	for (size_t i = 0; r == 0 && i < result->n_layers; i++) {
+		const char *type;
 
-		cb_descriptor_copy(&layers[i], blob);
-		/* A layer keeps its bytes; only the family of its media type follows the manifest's. */
-		if (cb_media_is_docker(blob->media_type) != docker && !cb_media_is_foreign(blob->media_type)) {
+		r = take_blob(request, result, i, &layers[i], err);
+		if (r < 0)
+			break;
+		/* Only the family of a layer's media type follows the manifest's. */
+		type = layers[i].media_type;
+		if (cb_media_is_docker(type) != docker && !cb_media_is_foreign(type)) {
+			type = cb_media_layer_type(cb_media_layer_codec(type), docker);
 			free(layers[i].media_type);
-			layers[i].media_type =
-				cb_xstrdup(cb_media_layer_type(cb_media_layer_codec(blob->media_type), docker));
+			layers[i].media_type = cb_xstrdup(type);
 		}
 		if (docker)
 			cb_descriptor_annotate(&layers[i], CB_ANNOTATION_REWRITTEN, NULL);
 	}
-	r = cb_stored_image_put(
-		result->store, result->config, layers, result->n_layers, docker, result->annotations, ret, err);
+	if (r == 0)
+		r = cb_stored_image_put(
+			result->store, result->config, layers, result->n_layers, docker, result->annotations, ret, err);
 	for (size_t i = 0; i < result->n_layers; i++)
 		cb_descriptor_done(&layers[i]);
 	free(layers);

@@ -189,6 +189,9 @@ int cb_build_result(struct cb_build *build, size_t at, unsigned int needs, const
 	result->store = build->store;
 	result->registry = build->registry;
 	result->puller = build->puller;
+	result->pool = build->scheduler.pools[CB_LANE_CPU];
+	result->cancel = build->scheduler.cancel;
+	result->compression = *compression;
 	result->config = cb_image_config_copy(target->image->config);
 	/* As BuildKit: an index tells what was asked for, whatever a base image of another platform says. */
 	result->platform = build->platforms > 1 && !cb_platform_equal(&target->platform, &result->config->platform)

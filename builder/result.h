@@ -15,6 +15,7 @@
 #include <time.h>
 
 #include "base/strv.h"
+#include "layers/compress.h"
 #include "layers/config.h"
 #include "layers/descriptor.h"
 #include "layers/platform.h"
@@ -32,12 +33,15 @@ struct cb_result_layer {
 };
 
 struct cb_result {
-	struct cb_store *store;         /* borrowed */
-	struct cb_registry *registry;   /* borrowed, for outputs that push */
-	struct cb_puller *puller;       /* borrowed, for base layers that are not here */
-	struct cb_platform platform;    /* that was built for; the configuration's when that was inherited */
-	struct cb_image_config *config; /* final: diff IDs, history with times, created; owned */
-	char *config_json;              /* its bytes; the image ID is their digest; NULL without CB_OUTPUT_LAYERS */
+	struct cb_store *store;              /* borrowed */
+	struct cb_registry *registry;        /* borrowed, for outputs that push */
+	struct cb_puller *puller;            /* borrowed, for base layers that are not here */
+	struct cb_pool *pool;                /* borrowed, for outputs that compress */
+	struct cb_cancel *cancel;            /* borrowed */
+	struct cb_compress_spec compression; /* what new layers were made with */
+	struct cb_platform platform;         /* that was built for; the configuration's when that was inherited */
+	struct cb_image_config *config;      /* final: diff IDs, history with times, created; owned */
+	char *config_json; /* its bytes; the image ID is their digest; NULL without CB_OUTPUT_LAYERS */
 	size_t config_len;
 	struct cb_digest config_digest;
 	struct cb_result_layer *layers; /* with CB_OUTPUT_LAYERS: as many as the config has diff IDs */

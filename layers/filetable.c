@@ -1,6 +1,7 @@
 /* The table itself: what a layer does to the layers below it. */
 #include <assert.h>
 #include <errno.h>
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -111,31 +112,31 @@ int cb_filetable_new(struct cb_filetable **ret, struct cb_err **err)
 	return 0;
 }
 
-int cb_filetable_copy(struct cb_filetable *from, struct cb_filetable **ret, struct cb_err **err)
+int cb_filetable_copy(struct cb_filetable *table, struct cb_filetable **ret, struct cb_err **err)
 {
-	struct cb_filetable *table;
+	struct cb_filetable *copy;
 	sqlite3_backup *backup = NULL;
 	int code, r;
 
-	table = open_table(&code);
+	copy = open_table(&code);
 	if (code == SQLITE_OK)
-		backup = sqlite3_backup_init(table->db, "main", from->db, "main");
+		backup = sqlite3_backup_init(copy->db, "main", table->db, "main");
 	if (backup) {
 		sqlite3_backup_step(backup, -1);
 		code = sqlite3_backup_finish(backup);
 	} else if (code == SQLITE_OK) {
-		code = sqlite3_errcode(table->db);
+		code = sqlite3_errcode(copy->db);
 	}
-	r = code == SQLITE_OK ? cb_filetable_exec(table, pragmas, err) : cb_filetable_fail(table, code, err);
+	r = code == SQLITE_OK ? cb_filetable_exec(copy, pragmas, err) : cb_filetable_fail(copy, code, err);
 	if (r == 0)
-		r = prepare_all(table, err);
+		r = prepare_all(copy, err);
 	if (r < 0) {
-		cb_filetable_free(table);
+		cb_filetable_free(copy);
 		return r;
 	}
-	table->layer = from->layer;
-	table->inode = from->inode;
-	*ret = table;
+	copy->layer = table->layer;
+	copy->inode = table->inode;
+	*ret = copy;
 	return 0;
 }
 

@@ -7,19 +7,20 @@
 #ifndef CB_LAYERS_FILETABLE_INNER_H
 #define CB_LAYERS_FILETABLE_INNER_H
 
-#include <sqlite3.h>
-
 #include "base/buf.h"
 #include "layers/filetable.h"
 
+struct sqlite3;
+struct sqlite3_stmt;
+
 struct cb_filetable {
-	sqlite3 *db;
-	sqlite3_stmt *find, *put, *waste, *any; /* used once for each entry */
-	unsigned int layer;                     /* the one that is being added */
-	int64_t inode;                          /* last number given */
-	int spool;                              /* descriptor, or negative */
-	uint64_t spooled;                       /* bytes in it */
-	bool unlinked;                          /* a name of a file with several was taken away in this layer */
+	struct sqlite3 *db;
+	struct sqlite3_stmt *find, *put, *waste, *any; /* used once for each entry */
+	unsigned int layer;                            /* the one that is being added */
+	int64_t inode;                                 /* last number given */
+	int spool;                                     /* descriptor, or negative */
+	uint64_t spooled;                              /* bytes in it */
+	bool unlinked;                                 /* a name of a file with several was taken away in this layer */
 };
 
 /* What becomes a row. */
@@ -32,9 +33,9 @@ struct cb_filetable_row {
 int cb_filetable_fail(struct cb_filetable *table, int code, struct cb_err **err);
 /** Runs @sql, which has no parameters. */
 int cb_filetable_exec(struct cb_filetable *table, const char *sql, struct cb_err **err);
-int cb_filetable_prepare(struct cb_filetable *table, const char *sql, sqlite3_stmt **ret, struct cb_err **err);
+int cb_filetable_prepare(struct cb_filetable *table, const char *sql, struct sqlite3_stmt **ret, struct cb_err **err);
 /** 1: a row, 0: done. */
-int cb_filetable_step(struct cb_filetable *table, sqlite3_stmt *stmt, struct cb_err **err);
+int cb_filetable_step(struct cb_filetable *table, struct sqlite3_stmt *stmt, struct cb_err **err);
 
 void cb_filetable_key(const char *path, struct cb_buf *ret);
 /** From a key to "/a/b". */

@@ -1,4 +1,5 @@
 /* What the table says when all layers are in it. */
+#include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
 
