@@ -183,7 +183,7 @@ static const struct {
 	{ ".|--progress=rawjson", "context=. progress=3" },
 	{ ".|-q", "context=. progress=4 quiet=1" },
 	{ ".|-D", "context=. debug=1" },
-	{ ".|--rm|--compress=false|--squash", "context=. ignored=rm ignored=compress ignored=squash" },
+	{ ".|--rm|--compress=false|--force-rm", "context=. ignored=rm ignored=compress ignored=force-rm" },
 	{ ".|-m|1g|--memory=2g|--memory-swap|3g", "context=. memory=2147483648 swap=3221225472" },
 	{ ".|-m|8m|--memory-swap=-1|--pids-limit|0", "context=. memory=8388608 swap=-1 pids=-1" },
 	{ ".|-c|5|--cpu-period|50000|--cpu-quota=25000|--cpuset-cpus|0-1,3|--cpuset-mems|0|--cgroup-parent|/a",
