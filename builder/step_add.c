@@ -13,21 +13,35 @@
 /* Where the entries of an archive go. */
 struct target {
 	struct cb_dest *dest;
-	const char *root; /* of the copy, as written */
-	struct cb_dest_attr missing;
+	const char *root;                  /* of the copy, as written */
+	struct cb_dest_attr missing;       /* of the destination and what leads to it */
+	struct cb_dest_attr missing_below; /* of parents without an entry: nobody's, whatever --chown says */
 };
 
 static int open_dir(void *arg, const char *path, int *ret_fd, struct cb_err **err)
 {
 	struct target *target = arg;
+	const struct cb_dest_attr *missing = *path ? &target->missing_below : &target->missing;
 	cleanup_free char *full = cb_xasprintf("%s/%s", target->root, path);
 	cleanup_free char *canonical = NULL;
 	int r = cb_dest_resolve(target->dest, full, CB_TREE_FOLLOW, &canonical, err);
 
 	if (r < 0)
 		return r;
-	r = cb_dest_mkdirs(target->dest, canonical, &target->missing, ret_fd, err);
+	r = cb_dest_mkdirs(target->dest, canonical, missing, ret_fd, err);
 	return r < 0 ? r : 0;
+}
+
+static int dir_changed(void *arg, const char *path, struct cb_err **err)
+{
+	struct target *target = arg;
+	cleanup_free char *full = cb_xasprintf("%s/%s", target->root, path);
+	cleanup_free char *canonical = NULL;
+	int r = cb_dest_resolve(target->dest, full, CB_TREE_FOLLOW, &canonical, err);
+
+	if (r >= 0)
+		cb_dest_changed(target->dest, canonical, false);
+	return CB_MIN(r, 0);
 }
 
 static int dir_timed(void *arg, const char *path, const struct timespec times[2], struct cb_err **err)
@@ -53,13 +67,16 @@ static int extract(
 	if (r < 0)
 		return r;
 	target.dest = dest;
+	target.missing_below = target.missing;
 	if (spec->chown) {
 		target.missing.owner = *spec->chown;
 		archive.chown = true;
 		archive.uid = spec->chown->uid;
 		archive.gid = spec->chown->gid;
 	}
-	archive.dest = (struct cb_archive_dest){ open_dir, dir_timed, &target };
+	archive.dest = (struct cb_archive_dest){
+		.open_dir = open_dir, .dir_timed = dir_timed, .dir_changed = dir_changed, .arg = &target
+	};
 	r = cb_archive_extract(&archive, NULL, err);
 	return r < 0 ? r : cb_dest_finish(dest, err);
 }

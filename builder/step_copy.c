@@ -65,6 +65,8 @@ static int copy_selected(struct cb_build *build, const struct cb_op_copy *op, co
 	struct cb_copy_spec spec = *common;
 
 	spec.index = cb_selection_index(source);
+	/* The top of what is not sent, or not packed, has the time of the build in BuildKit. */
+	spec.untimed = source && (source->kind == CB_VERTEX_CONTEXT || source->kind == CB_VERTEX_IMAGE);
 	if (select) {
 		int r = cb_selection_find(build, select, &s, err);
 

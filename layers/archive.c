@@ -9,6 +9,7 @@
 
 #include "base/fd.h"
 #include "base/late.h"
+#include "base/strv.h"
 #include "layers/compress.h"
 #include "layers/opendirs.h"
 #include "layers/tarformat.h"
@@ -247,6 +248,7 @@ int cb_archive_newest(int fd, const struct cb_cancel *cancel, int64_t *ret, stru
 struct target {
 	const struct cb_archive_dest *dest;
 	struct cb_opendirs dirs; /* that the owner opened for us */
+	char *changed;           /* the last directory that something was put into, or NULL */
 };
 
 static int target_open(void *arg, const char *path, bool make, int *ret_fd, struct cb_err **err)
@@ -255,13 +257,22 @@ static int target_open(void *arg, const char *path, bool make, int *ret_fd, stru
 	size_t len = strlen(path);
 	int fd = cb_opendirs_find(&t->dirs, path, len);
 
-	(void)make; /* the owner makes what is missing */
+	/* The owner makes what is missing, whatever @make says. */
 	if (fd < 0) {
 		int r = t->dest->open_dir(t->dest->arg, path, &fd, err);
 
 		if (r < 0)
 			return r;
 		cb_opendirs_keep(&t->dirs, path, len, fd);
+	}
+	/* Parents of entries are opened with @make. */
+	if (make && t->dest->dir_changed && !cb_str_eq(t->changed, path)) {
+		int r = t->dest->dir_changed(t->dest->arg, path, err);
+
+		if (r < 0)
+			return r;
+		free(t->changed);
+		t->changed = cb_xstrdup(path);
 	}
 	*ret_fd = fd;
 	return 0;
@@ -306,13 +317,14 @@ int cb_archive_extract(const struct cb_archive_spec *spec, struct cb_apply_stats
 	r = unwrap(spec->fd, &unwrapped, &src, err);
 	/* Even an empty archive makes the destination. */
 	if (r == 0)
-		r = target_open(&target, "", true, &fd, err);
+		r = target_open(&target, "", false, &fd, err);
 	if (r == 0) {
 		/* What follows the end marker is of no interest, as for every unpacker. */
 		reader = cb_tarreader_new(src);
 		r = cb_unpack_all(&u, reader, err);
 	}
 	cb_opendirs_done(&target.dirs);
+	free(target.changed);
 	if (r == 0 && stats)
 		*stats = u.stats;
 	return r;

@@ -33,7 +33,8 @@ struct cb_archive_dest {
 	/**
 	 * Opens directory @path (clean, relative to the destination; "" is the destination itself) in the new snapshot
 	 * for writing (O_RDONLY | O_DIRECTORY, given to the caller). Symlinks on the way are followed inside the root
-	 * file system; missing directories are made 0755 with the owner of the copy, those of the parents copied up.
+	 * file system; missing directories are made 0755 (the destination with the owner of the copy), those of the
+	 * parents copied up.
 	 * CB_ERR_INPUT when something on the way is no directory.
 	 */
 	int (*open_dir)(void *arg, const char *path, int *ret_fd, struct cb_err **err);
@@ -42,6 +43,8 @@ struct cb_archive_dest {
 	 * times of directories itself, later, must leave it these.
 	 */
 	int (*dir_timed)(void *arg, const char *path, const struct timespec times[2], struct cb_err **err);
+	/** Something was put into the directory @path. May be NULL; called once for many that follow each other. */
+	int (*dir_changed)(void *arg, const char *path, struct cb_err **err);
 	void *arg;
 };
 

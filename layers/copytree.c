@@ -10,6 +10,7 @@
 #include "base/strv.h"
 #include "layers/copytarget.h"
 #include "layers/dest.h"
+#include "layers/diff.h"
 #include "layers/visit.h"
 
 /** From so many entries of one source directory on, the parents' directory is listed rather than asked. */
@@ -84,6 +85,8 @@ static int enter(void *userdata, struct cb_visit_node *node, struct cb_err **err
 		node->data = copy->top;
 		copy->top_times[0] = node->st.st_atim;
 		copy->top_times[1] = node->st.st_mtim;
+		if (copy->copier->spec->untimed && !*node->path)
+			copy->top_times[1].tv_nsec = CB_DIFF_NSEC_CHANGED;
 		return 0;
 	}
 	return node->verdict == CB_PATH_TAKE ? ensure_target(copy->copier, node, &target, err) : 0;
@@ -112,10 +115,15 @@ static int leave(void *userdata, struct cb_visit_node *node, struct cb_err **err
 {
 	struct tree_copy *copy = userdata;
 
+	struct stat st = node->st;
+
 	/* The top keeps or has got its owner and mode; nothing came into a directory without a target. */
 	if (!node->parent || !node->data)
 		return 0;
-	return cb_copy_target_finish(copy->copier, node->data, &node->st, err);
+	/* What is excluded and there only for something below it has the time of that, in BuildKit. */
+	if (node->verdict != CB_PATH_TAKE && copy->copier->spec->exclude)
+		st.st_mtim.tv_nsec = CB_DIFF_NSEC_CHANGED;
+	return cb_copy_target_finish(copy->copier, node->data, &st, err);
 }
 
 static void drop(void *userdata, struct cb_visit_node *node)
@@ -172,7 +180,8 @@ static void place_of(const struct cb_copy_spec *spec, struct place *ret)
 static struct cb_dest_attr attr_of_made(const struct cb_copy_spec *spec)
 {
 	return (struct cb_dest_attr){
-		.mode = spec->chmod && spec->chmod->octal ? spec->chmod->mode : 0755,
+		/* As mkdir does, BuildKit leaves setuid, setgid and the sticky bit to those that are copied. */
+		.mode = spec->chmod && spec->chmod->octal ? spec->chmod->mode & 0777 : 0755,
 		.owner = spec->chown ? *spec->chown : (struct cb_owner){ 0, 0 },
 		.time = spec->created,
 	};
@@ -274,6 +283,8 @@ static int copy_source(
 	if (r == 0)
 		r = source->is_dir ? copy_directory(copier, source, target, err)
 				   : copy_single(copier, source, target, name, err);
+	if (r == 0 && !source->is_dir)
+		cb_dest_changed(copier->dest, target->path, true);
 	if (target != place->into)
 		cb_copy_target_free(target);
 	/* Links are kept within one source only. */
@@ -293,6 +304,8 @@ static int copy_file(
 
 	if (r == 0)
 		r = cb_copy_target_put_data(copier, target, name, file, err);
+	if (r == 0)
+		cb_dest_changed(copier->dest, target->path, true);
 	if (target != place->into)
 		cb_copy_target_free(target);
 	return r;

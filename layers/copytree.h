@@ -50,6 +50,7 @@ struct cb_copy_spec {
 	const struct cb_owner *chown;         /* --chown, or NULL */
 	const struct cb_chmod *chmod;         /* --chmod, or NULL */
 	const struct cb_path_filter *exclude; /* relative to each source that is a directory; or NULL */
+	bool untimed;                         /* the top of @src has no time of its own: CB_DIFF_NSEC_CHANGED */
 	bool unlink;                          /* each name of a file becomes a file of its own */
 	struct timespec created;              /* time stamps of what has no source (parents, heredocs) */
 

@@ -11,6 +11,7 @@
 #include "base/map.h"
 #include "base/owner.h"
 #include "base/path.h"
+#include "layers/diff.h"
 #include "layers/tree_dir.h"
 
 #define DIR_FLAGS (O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
@@ -20,7 +21,18 @@ struct cb_dest {
 	struct cb_tree *view;    /* parents + upper */
 	int upper;
 	pthread_mutex_t lock;
-	struct cb_map *touched; /* canonical path -> struct timespec[2] */
+	struct cb_map *touched; /* canonical path -> struct times */
+};
+
+/* What a directory ends with. */
+struct times {
+	struct timespec times[2];
+	enum {
+		FOUND, /* those of the parents */
+		MADE,  /* of the build anyway */
+		TOLD,  /* by cb_dest_touch */
+	} how;
+	bool changed; /* since then */
 };
 
 static int set_metadata(int fd, const struct cb_owner *owner, mode_t mode, const char *path, struct cb_err **err)
@@ -54,6 +66,8 @@ int cb_dest_init_root(struct cb_tree *parents, int upper, struct cb_err **err)
 	if (r > 0) /* nothing to be equal to: the mode alone */
 		return fchmod(upper, 0755) < 0 ? cb_err_errno(err, errno, "change mode of /") : 0;
 	r = set_metadata(upper, &(struct cb_owner){ st.st_uid, st.st_gid }, st.st_mode, "", err);
+	/* The directory itself is new with each snapshot. */
+	st.st_mtim.tv_nsec = CB_DIFF_NSEC_CHANGED;
 	if (r == 0 && futimens(upper, (struct timespec[2]){ st.st_atim, st.st_mtim }) < 0)
 		r = cb_err_errno(err, errno, "change times of /");
 	return r;
@@ -112,40 +126,53 @@ int cb_dest_parents_dir(struct cb_dest *dest, const char *path, struct cb_tree_d
 /* --- Times ---------------------------------------------------------------------------------------------------------
  */
 
-static void touch(struct cb_dest *dest, const char *path, const struct timespec times[2], bool fresh, bool known)
+static void touch(struct cb_dest *dest, const char *path, const struct timespec times[2], bool fresh, int how)
 {
+	struct times value = { .times = { times[0], times[1] }, .how = how };
 	bool has;
 
 	pthread_mutex_lock(&dest->lock);
 	has = cb_map_has(dest->touched, path);
-	if (has ? known : fresh)
-		cb_map_set(dest->touched, path, cb_xmemdup(times, 2 * sizeof(*times)));
+	if (has ? how != FOUND : fresh)
+		cb_map_set(dest->touched, path, cb_xmemdup(&value, sizeof(value)));
+	pthread_mutex_unlock(&dest->lock);
+}
+
+void cb_dest_changed(struct cb_dest *dest, const char *path, bool touched)
+{
+	struct times *value;
+
+	pthread_mutex_lock(&dest->lock);
+	value = cb_map_get(dest->touched, path);
+	if (value && (value->how == FOUND || (value->how == TOLD && touched)))
+		value->changed = true;
 	pthread_mutex_unlock(&dest->lock);
 }
 
 void cb_dest_touch(struct cb_dest *dest, const char *path, const struct timespec times[2])
 {
-	touch(dest, path, times, true, true);
+	touch(dest, path, times, true, TOLD);
 }
 
 void cb_dest_retouch(struct cb_dest *dest, const char *path, const struct timespec times[2])
 {
-	touch(dest, path, times, false, true);
+	touch(dest, path, times, false, TOLD);
 }
 
 /* What is remembered first counts: later the directory has the time of our own writing. */
 static void keep_times(struct cb_dest *dest, const char *path, const struct stat *st)
 {
-	touch(dest, path, (struct timespec[2]){ st->st_atim, st->st_mtim }, true, false);
+	touch(dest, path, (struct timespec[2]){ st->st_atim, st->st_mtim }, true, FOUND);
 }
 
 int cb_dest_finish(struct cb_dest *dest, struct cb_err **err)
 {
 	size_t at = 0;
 	const char *path;
-	void *times;
+	void *value;
 
-	while (cb_map_next(dest->touched, &at, &path, &times)) {
+	while (cb_map_next(dest->touched, &at, &path, &value)) {
+		struct times *t = value;
 		cleanup_close int fd = cb_path_open_beneath(dest->upper, *path ? path : ".", DIR_FLAGS, 0);
 
 		/* An archive may have put something else in its place. */
@@ -153,7 +180,9 @@ int cb_dest_finish(struct cb_dest *dest, struct cb_err **err)
 			continue;
 		if (fd < 0)
 			return cb_err_errno(err, errno, "open /%s", path);
-		if (futimens(fd, times) < 0)
+		if (t->changed)
+			t->times[1].tv_nsec = CB_DIFF_NSEC_CHANGED;
+		if (futimens(fd, t->times) < 0)
 			return cb_err_errno(err, errno, "change times of /%s", path);
 	}
 	return 0;
@@ -191,10 +220,14 @@ static int make_dir(struct step *s, const char *name, const struct stat *like, i
 	r = set_metadata(fd, &owner, like ? like->st_mode : s->missing->mode, s->path, err);
 	if (r < 0)
 		return r;
-	if (like)
+	if (like) {
 		keep_times(s->dest, s->path, like);
-	else
-		cb_dest_touch(s->dest, s->path, (struct timespec[2]){ s->missing->time, s->missing->time });
+	} else {
+		cleanup_free char *parent = cb_path_dir(s->path);
+
+		cb_dest_changed(s->dest, parent, false);
+		touch(s->dest, s->path, (struct timespec[2]){ s->missing->time, s->missing->time }, true, MADE);
+	}
 	*ret = CB_TAKE_FD(fd);
 	return 0;
 }
@@ -267,8 +300,10 @@ int cb_dest_mkdirs(
 
 	assert(dest);
 	r = root_stat(dest->parents, &st, err);
-	if (r == 0)
+	if (r == 0) {
 		keep_times(dest, "", &st);
+		cb_dest_changed(dest, "", false);
+	}
 	s.fd = openat(dest->upper, ".", DIR_FLAGS);
 	if (r >= 0)
 		r = s.fd < 0 ? cb_err_errno(err, errno, "open snapshot directory") : 0;

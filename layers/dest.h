@@ -34,7 +34,7 @@ int cb_dest_new(struct cb_tree *parents, int upper, struct cb_dest **ret, struct
 struct cb_dest *cb_dest_free(struct cb_dest *dest);
 CB_DEFINE_CLEANUP(struct cb_dest *, cb_dest_free)
 
-/** Mode, owner and times of the parents' root (0755 0:0 without) for a new snapshot's root directory. */
+/** Mode, owner and times of the parents' root (0755 0:0 without) for a new snapshot's root directory, changed. */
 int cb_dest_init_root(struct cb_tree *parents, int upper, struct cb_err **err);
 
 /** As cb_tree_resolve, in the merged view. */
@@ -56,6 +56,11 @@ int cb_dest_mkdirs(
 void cb_dest_touch(struct cb_dest *dest, const char *path, const struct timespec times[2]);
 /** The same, only when some are remembered for it already. Thread-safe. */
 void cb_dest_retouch(struct cb_dest *dest, const char *path, const struct timespec times[2]);
+/**
+ * Something was put into the directory @path, or taken out of it: see CB_DIFF_NSEC_CHANGED. Later calls of
+ * cb_dest_touch undo that; earlier ones count as well only when @touched. Thread-safe.
+ */
+void cb_dest_changed(struct cb_dest *dest, const char *path, bool touched);
 /**
  * Sets the access and modification times that the copied-up and made directories shall end with (writing into them
  * changed them). Call once at the end.

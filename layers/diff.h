@@ -24,6 +24,13 @@
 struct cb_tar_watch;
 struct cb_tree;
 
+/**
+ * Nanoseconds of the modification time of a directory that a copy changed. Its seconds are those it had, so that the
+ * layer is the same each time; where times are clamped it is taken as of the build, as BuildKit has it, whose layers
+ * have the same diff ID then.
+ */
+#define CB_DIFF_NSEC_CHANGED 999999001L
+
 struct cb_diff_spec {
 	int fs_fd; /* the snapshot's directory; borrowed */
 	enum cb_flavour flavour;

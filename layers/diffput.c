@@ -62,6 +62,8 @@ static int put_dir_entry(struct cb_diff *d, int fd, const char *path, struct cb_
 	if (r < 0)
 		return r;
 	cb_tarput_fill(&entry, &st);
+	if (d->spec->clamp && st.st_mtim.tv_nsec == CB_DIFF_NSEC_CHANGED)
+		entry.mtime = d->spec->epoch;
 	entry.capability = cap.value;
 	entry.capability_len = cap.len;
 	return write_entry(d, &entry, err);

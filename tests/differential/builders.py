@@ -8,6 +8,7 @@ import subprocess
 import time
 
 TIMEOUT = 180
+OCI_OUTPUT = 'type=oci,tar=false,compression=uncompressed,dest='
 
 
 class Failed(Exception):
@@ -51,7 +52,7 @@ class Cbuild:
 
     def build(self, case, text, out):
         run([self.program, 'build', '--no-cache', '--progress=plain', '-f', text, '-o',
-             'type=oci,tar=false,compression=uncompressed,dest=' + out, *case.options, 'context'], case.directory, self.env)
+             OCI_OUTPUT + out + case.keys['output'], *case.options, 'context'], case.directory, self.env)
         return out
 
     def close(self):
@@ -113,17 +114,16 @@ class Docker:
         self.env = dict(os.environ, DOCKER_HOST='unix://%s/socket' % self.work, DOCKER_BUILDKIT='1', DOCKER_CONFIG=self.work + '/client')
         text = subprocess.run(['dockerd', '--version'], capture_output=True, text=True, check=False).stdout
         self.version = 'docker ' + (re.search(r'version (\d+\.\d+)', text) or ['', '?'])[1]
-        self.start()
+        self.start(['dockerd', '--config-file', self.work + '/daemon.json', '--data-root', self.work + '/data', '--exec-root',
+                    self.work + '/run', '--pidfile', self.work + '/pid', '--iptables=false', '--ip6tables=false', '--bridge=none', '-H',
+                    self.env['DOCKER_HOST']])
 
-    def start(self):
+    def start(self, command):
         log = self.work + '/log'
         with open(log, 'wb') as f:
-            self.daemon = subprocess.Popen(
-                ['dockerd', '--config-file', self.work + '/daemon.json', '--data-root', self.work + '/data', '--exec-root',
-                 self.work + '/run', '--pidfile', self.work + '/pid', '--iptables=false', '--ip6tables=false', '--bridge=none', '-H',
-                 self.env['DOCKER_HOST']], stdin=subprocess.DEVNULL, stdout=f, stderr=f, preexec_fn=end_with_parent)
+            self.daemon = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=f, stderr=f, preexec_fn=end_with_parent)
         for _ in range(300):
-            if subprocess.run([self.client, 'info'], env=self.env, capture_output=True, check=False).returncode == 0:
+            if subprocess.run([*self.inside('/'), self.client, 'info'], env=self.env, capture_output=True, check=False).returncode == 0:
                 return
             if self.daemon.poll() is not None:
                 break
@@ -131,6 +131,10 @@ class Docker:
         self.close()
         with open(log, encoding='utf-8', errors='replace') as f:
             raise Unusable('dockerd does not start here: ' + (f.read().strip().splitlines() or ['it says nothing'])[-1])
+
+    def inside(self, directory):
+        """What a command of the client begins with."""
+        return ['env', '-C', directory]
 
     def build(self, case, text, out):
         os.mkdir(out)
@@ -161,4 +165,40 @@ class Docker:
         unmount_below(self.work)
 
 
-PEERS = {'docker': Docker, 'buildah': Buildah}
+class BuildKit(Docker):
+    """The BuildKit of a new dockerd, in a root of its own (see buildkit in this folder), whose layers are containerd's."""
+    name = 'buildkit'
+
+    def __init__(self, work):
+        self.daemon = None
+        root = os.environ.get('CBUILD_BUILDKIT', '/var/tmp/cbuild-buildkit')
+        if os.getuid() != 0:
+            raise Unusable('dockerd is for root only')
+        if not os.path.exists(root + '/usr/sbin/dockerd'):
+            raise Unusable('no root of it at %s, or where CBUILD_BUILDKIT says: tests/differential/buildkit install DIR' % root)
+        # All is below one directory, the cases as well, which the daemon's mount namespace has under the same name.
+        self.work, self.root = work + '/buildkit', root
+        os.mkdir(self.work)
+        self.client = '/usr/bin/docker'
+        self.env = dict(os.environ, DOCKER_HOST='unix://%s/socket' % self.work, DOCKER_BUILDKIT='1',
+                        BUILDX_NO_DEFAULT_ATTESTATIONS='1', PATH='/usr/sbin:/usr/bin:/sbin:/bin')
+        here = os.path.dirname(os.path.abspath(__file__))
+        self.start([here + '/buildkit', 'start', root, work])
+        text = subprocess.run([*self.inside('/'), 'dockerd', '--version'], capture_output=True, text=True, check=False).stdout
+        self.version = 'the BuildKit of docker ' + (re.search(r'version (\d+\.\d+)', text) or ['', '?'])[1]
+
+    def inside(self, directory):
+        pid = str(self.daemon.pid)
+        return ['nsenter', '--target', pid, '--mount', '--root', 'env', '-C', directory]
+
+    def build(self, case, text, out):
+        network = [] if any(o.startswith('--network') for o in case.options) else ['--network=none']
+        # What a client sends is taken for a change of what the same client sent before, and folders that hold changes get
+        # the time of the build. So it is another client each time.
+        env = dict(self.env, DOCKER_CONFIG='%s-client' % out)
+        run([*self.inside(case.directory), self.client, 'build', '--progress=plain', '--no-cache', *network, '-o',
+             OCI_OUTPUT + out + case.keys['output'], '-f', text, *case.options, 'context'], None, env)
+        return out
+
+
+PEERS = {'docker': Docker, 'buildah': Buildah, 'buildkit': BuildKit}

@@ -2,7 +2,7 @@
 """Builds the cases of the tables here with cbuild and compares the images with what other builders make of them.
 
     drive.py WORKDIR REGISTRY BASE.tar            exit 1 if anything differs that is not in differences.txt, or no longer does
-    drive.py --record WORKDIR REGISTRY BASE.tar   runs all peers on all cases (of ONLY) and writes recorded/ anew
+    drive.py --record WORKDIR REGISTRY BASE.tar   runs the peers (of PEERS) on all cases (of ONLY) and writes recorded/ anew
     drive.py --update WORKDIR REGISTRY BASE.tar   writes differences.txt anew; new lines get the reason "?", for a human
 
 Each case is compared with the recorded results of each peer, and so can be without them. Where a peer is installed, it
@@ -11,9 +11,11 @@ builds as many cases as fit in its time, and must still make what was recorded.
 A table is text. A case begins with "=== name"; lines "key: value" may follow, then sections that begin with "--- name":
 
     args:    options of build, the same for all builders
-    peers:   docker, buildah: who can be asked; both without it
+    peers:   docker, buildah, buildkit: who can be asked; all without it
+    plain:   who of them gets the plain file; docker and buildah without it
+    output:  what is appended to the output option, of cbuild and buildkit, the only ones that can be asked then
     needs:   root: the context cannot be made by others
-    layers:  yes: the digests of the layers are compared as well, with docker
+    layers:  yes: the digests of the layers are compared as well, with docker; with buildkit they always are
     error:   cbuild must fail, with this in its message
 
     --- setup      commands for sh that make the context, run in it; the table's own setup comes first
@@ -22,8 +24,9 @@ A table is text. A case begins with "=== name"; lines "key: value" may follow, t
 
 @NAME@ is a base image (see BASES). Files of a context are as old as OLD unless the setup gives them a time.
 
-Environment: ONLY=part of the names of the cases; CBUILD_DIFFERENTIAL=all|none|SECONDS: how much of the live comparison."""
+Environment: ONLY=part of the names of the cases; PEERS="who may be asked"; CBUILD_DIFFERENTIAL=all|none|SECONDS: how much of the live comparison."""
 import concurrent.futures
+import hashlib
 import json
 import os
 import random
@@ -52,6 +55,9 @@ BASES = {
     'TRIGGERS': {'Env': [PATH], 'Cmd': ['/bin/sh'],
                  'OnBuild': ['ARG WHO=nobody', 'COPY a /triggered/', 'RUN echo $WHO >/triggered/who', 'WORKDIR /triggered', 'ENV T=$WHO']},
 }
+# buildah's history and layers are its own, and so are the bytes of the layers of old dockerd. Where the bytes are compared,
+# what would be settled need not be.
+NOT_ASKED = {'buildah': ('history ', 'layer', 'diff id '), 'docker': ('diff id ',), 'buildkit': ('layer',)}
 
 
 class Driver:
@@ -73,7 +79,7 @@ class Driver:
 
     def prepare(self, case):
         """The case's directory: the Buildfiles, and the context, whose files are made to look old."""
-        case.directory = '%s/case-%s' % (self.work, case.identity())
+        case.directory = '%s/case-%s' % (self.work, hashlib.sha256(case.name.encode()).hexdigest()[:10])
         os.makedirs(case.directory + '/context')
         for name in ('Buildfile', 'plain'):
             text = case.sections.get(name)
@@ -97,10 +103,9 @@ class Driver:
         with self.lock:
             self.built += 1
             out = '%s/out-%d' % (self.work, self.built)
-        text = 'plain' if builder.name != 'cbuild' and 'plain' in case.sections else 'Buildfile'
-        layers = case.keys['layers'] and builder.name != 'buildah'
         try:
-            lines = self.base.lines(builder.build(case, text, out), self.begin, layers)
+            image = builder.build(case, case.file(builder.name), out)
+            lines = self.base.lines(image, self.begin, case.keys['layers'])
         except builders.Failed as e:
             return ['fails'], str(e)
         except builders.NoImage as e:
@@ -109,12 +114,12 @@ class Driver:
             return ['takes longer than %d s' % builders.TIMEOUT], ''
         finally:
             subprocess.run(['rm', '-rf', out], check=False)
-        return [line for line in lines if builder.name != 'buildah' or not line.startswith('history ')], ''
+        return [line for line in lines if not line.startswith(NOT_ASKED.get(builder.name, ()))], ''
 
 
 def differences(case, peer, reference, mine):
-    """What only the peer has, and what only cbuild has. buildah is not asked for its history and layers, which are its own."""
-    leave = (('history ',) if 'plain' in case.sections else ()) + (('history ', 'layer') if peer == 'buildah' else ())
+    """What only the peer has, and what only cbuild has."""
+    leave = NOT_ASKED[peer] + (('history ', 'diff id ') if case.file(peer) == 'plain' else ())
     reference, mine = ([line for line in lines if not line.startswith(leave)] for lines in (reference, mine))
     return ['- ' + line for line in reference if line not in mine] + ['+ ' + line for line in mine if line not in reference]
 
@@ -160,7 +165,7 @@ def judge(cases, results, recorded, known, update):
 def live(driver, cases, recorded, seconds, record):
     """Lets the peers build, for some seconds each (0: no limit), and compares with what is recorded, or records."""
     bad = 0
-    for peer in builders.PEERS:
+    for peer in os.environ.get('PEERS', ' '.join(builders.PEERS)).split():
         theirs = [case for case in cases if peer in case.peers]
         random.shuffle(theirs)
         # Layers need the peer most: their digests are first.
@@ -196,7 +201,7 @@ def live_peer(driver, builder, cases, recorded, end, record):
                 continue
             done += 1
             if record:
-                recorded.results[case.name] = (case.identity(), got[0])
+                recorded.results[case.name] = (case.identity(builder.name), got[0])
                 if got[0] == ['fails'] and os.environ.get('VERBOSE'):
                     report(case, builder.name + ' fails', got[1].strip().splitlines()[-4:])
             elif recorded.lines(case) != got[0]:

@@ -5,7 +5,7 @@ import shlex
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SECTIONS = ('setup', 'Buildfile', 'plain')
-KEYS = {'args': '', 'peers': 'docker buildah', 'needs': '', 'layers': '', 'error': ''}
+KEYS = {'args': '', 'peers': 'docker buildah buildkit', 'plain': 'docker buildah', 'output': '', 'needs': '', 'layers': '', 'error': ''}
 
 
 class Case:
@@ -22,14 +22,15 @@ class Case:
     def peers(self):
         return self.keys['peers'].split()
 
-    def text(self, builder):
-        """The Buildfile for @builder: a peer that lacks a feature gets another that means the same."""
-        return self.sections['Buildfile'] if builder == 'cbuild' else self.sections.get('plain', self.sections['Buildfile'])
+    def file(self, builder):
+        """The name of the Buildfile for @builder: a peer that lacks a feature gets another that means the same."""
+        return 'plain' if 'plain' in self.sections and builder in self.keys['plain'].split() else 'Buildfile'
 
-    def identity(self):
-        """Changes with whatever changes what a peer makes of the case."""
-        text = '\0'.join([self.sections.get('setup', ''), self.text('peer'), self.keys['args'], self.keys['layers']])
-        return hashlib.sha256(text.encode()).hexdigest()[:10]
+    def identity(self, peer):
+        """Changes with whatever changes what @peer makes of the case."""
+        text = [self.sections.get('setup', ''), self.sections[self.file(peer)], self.keys['args']]
+        text += [self.keys['output']] if peer == 'buildkit' else [self.keys['layers']]
+        return hashlib.sha256('\0'.join(text).encode()).hexdigest()[:10]
 
 
 def read_cases(path):
@@ -71,7 +72,7 @@ class Recorded:
     """What one peer made of each case, as it was seen: recorded/<peer>.txt."""
 
     def __init__(self, peer):
-        self.path = os.path.join(HERE, 'recorded', peer + '.txt')
+        self.peer, self.path = peer, os.path.join(HERE, 'recorded', peer + '.txt')
         self.version, self.results = '', {}
         if not os.path.exists(self.path):
             return
@@ -88,7 +89,7 @@ class Recorded:
     def lines(self, case):
         """None: not recorded, or of another text of the case."""
         identity, lines = self.results.get(case.name, (None, None))
-        return lines if identity == case.identity() else None
+        return lines if identity == case.identity(self.peer) else None
 
     def write(self, cases):
         os.makedirs(os.path.dirname(self.path), exist_ok=True)

@@ -70,32 +70,59 @@ def tree_lines(tree, base):
         yield 'one file: ' + ' '.join(group)
 
 
+def number(field):
+    """A number of a tar header, in octal or, when it is large or negative, in binary."""
+    return int(field.rstrip(b'\0 ') or b'0', 8) if not field[0] & 0x80 else int.from_bytes(field, 'big', signed=True)
+
+
+def headers(data):
+    """Where the headers of a tar are."""
+    at = 0
+    while at + BLOCK <= len(data) and data[at] != 0:
+        yield at
+        at += BLOCK + (number(data[at + 124:at + 136]) % 2**88 + BLOCK - 1) // BLOCK * BLOCK
+
+
+def sign(data, at):
+    """Mends the checksum of a header."""
+    data[at + 148:at + 156] = b'        '
+    data[at + 148:at + 156] = b'%06o\0 ' % sum(data[at:at + BLOCK])
+
+
+def diff_id(data, begin):
+    """The diff ID of the layer as it is, when no time in it is one of the build; else of one with 0 in their place."""
+    out, fresh = bytearray(data), False
+    for at in headers(out):
+        if number(out[at + 136:at + 148]) >= begin:
+            fresh = True
+            out[at + 136:at + 148] = b'%011o\0' % 0
+            sign(out, at)
+    return 'diff id %s%s' % (hashlib.sha256(out).hexdigest(), ' (times of the build: 0)' if fresh else '')
+
+
 def settled(data, begin, folders):
     """The layer without what no two builds share, and whether there was any: times since @begin, of folders only or of all
     but folders (which are 0 then); and without what dockerd's own writer of tars adds to those of BuildKit: the type of the
     file in the mode, and names of owners."""
-    out, at, fresh = bytearray(data), 0, False
-    while at + BLOCK <= len(out) and out[at] != 0:
-        header = out[at:at + BLOCK]
-        size = int(header[124:136].rstrip(b'\0 ') or b'0', 8) if not header[124] & 0x80 else int.from_bytes(header[125:136], 'big')
-        folder = header[156:157] == b'5'
-        recent = int(header[136:148].rstrip(b'\0 ') or b'0', 8) >= begin
+    out, fresh = bytearray(data), False
+    for at in headers(out):
+        folder = out[at + 156:at + 157] == b'5'
+        recent = number(out[at + 136:at + 148]) >= begin
         fresh = fresh or (recent and (folders or not folder))
         if recent or (folder and not folders):
-            header[136:148] = b'%011o\0' % 0
-        header[100:108] = b'%07o\0' % (int(header[100:108].rstrip(b'\0 ') or b'0', 8) & 0o7777)
-        header[265:329] = bytes(64)
-        header[148:156] = b'        '
-        header[148:156] = b'%06o\0 ' % sum(header)
-        out[at:at + BLOCK] = header
-        at += BLOCK + (size + BLOCK - 1) // BLOCK * BLOCK
+            out[at + 136:at + 148] = b'%011o\0' % 0
+        out[at + 100:at + 108] = b'%07o\0' % (number(out[at + 100:at + 108]) & 0o7777)
+        out[at + 265:at + 329] = bytes(64)
+        sign(out, at)
     return hashlib.sha256(out).hexdigest(), ' (times of the build: 0)' if fresh else ''
 
 
-def layer_lines(image, skip, begin):
-    """Two digests a layer: with the times of folders, and without."""
-    for number, data in enumerate(image.layer_bytes()):
-        if number >= skip:
+def layer_lines(image, skip, begin, folders):
+    """Digests of each layer: of its bytes, and if @folders, settled with the times of folders, and without."""
+    for at, data in enumerate(image.layer_bytes()):
+        if at >= skip:
+            yield diff_id(data, begin)
+        if at >= skip and folders:
             yield 'layer %s%s' % settled(data, begin, True)
             yield 'layer, folders of no time: %s%s' % settled(data, begin, False)
 
@@ -110,11 +137,9 @@ class Base:
         self.tree = tree_of([tarfile.open(fileobj=io.BytesIO(data))])
 
     def lines(self, path, begin, layers):
-        """All lines of the image at @path, which was built since @begin, in Unix time; @layers: its layers' digests too."""
+        """All lines of the image at @path, which was built since @begin, in Unix time; @layers: settled digests too."""
         image = Image(path)
         mine = (image.config['rootfs'].get('diff_ids') or [''])[0] == self.diff_id
         lines = list(config_lines(image)) + list(history_lines(image, mine))
         lines += tree_lines(flatten(image), self.tree if mine else {})
-        if layers:
-            lines += layer_lines(image, mine, begin)
-        return lines
+        return lines + list(layer_lines(image, mine, begin, layers))

@@ -36,7 +36,7 @@ class Image:
                 doc = json.loads(self.blob(doc['digest']))['manifests'][0]
             manifest = json.loads(self.blob(doc['digest']))
             self.config = json.loads(self.blob(manifest['config']['digest']))
-            self.layers = ['blobs/' + layer['digest'].replace(':', '/') for layer in manifest['layers']]
+            self.layers = ['blobs/' + layer['digest'].replace(':', '/') for layer in manifest['layers'] or []]
         else:
             entry = json.loads(self.read('manifest.json'))[0]
             self.config = json.loads(self.read(entry['Config']))

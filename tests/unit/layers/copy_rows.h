@@ -126,7 +126,7 @@
 { "directory to a link to a directory", "f s/a =x", "d o; l d >o", "s /d", "d o; f o/a =x", 0 },
 
 /* --- what the parents have --- */
-{ "parents are copied up with all they are", "f a =x", "d p 711 5:6 @44; d p/q 1777 7:8 @45", "a /p/q/", "d p 711 5:6 @44; d p/q 1777 7:8 @45; f p/q/a =x", 0 },
+{ "parents are copied up with all they are", "f a =x", "d p 711 5:6 @44; d p/q 1777 7:8 @45", "a /p/q/", "d p 711 5:6 @44; d p/q 1777 7:8 @45!; f p/q/a =x", 0 },
 { "siblings stay below", "f a =x", "f p/other; d p/dir", "a /p/", "d p; f p/a =x", 0 },
 { "file over a device", "f a =x", "c n >1.3", "a /n", "f n =x", 0 },
 
@@ -180,7 +180,12 @@
 { "exclude a directory", "f s/a; f s/t/c", "d d", "--exclude=t s /d", "d d; f d/a", 0 },
 { "exclude and take again", "f s/t/a; f s/t/b; f s/a", "d d", "--exclude=t --exclude=!t/b s /d", "d d; f d/a; d d/t; f d/t/b", 0 },
 { "exclude and take nothing again", "f s/t/a", "d d", "--exclude=t --exclude=!t/z s /d", "d d", 0 },
-{ "deep way to what is taken again", "d s/t/u 700 @5; f s/t/u/b; f s/t/u/c", "d d", "--exclude=t --exclude=!t/u/b s /d", "d d; d d/t; d d/t/u 700 @5; f d/t/u/b", 0 },
+{ "a file changes the directory it comes into", "f a", "d d @44", "a /d/", "d d @44!; f d/a", 0 },
+{ "a file after a directory", "d s @7; f a", "", "s a /d/", "d d @7!; f d/a", 0 },
+{ "a directory after a file", "d s @7; f a", "", "a s /d/", "d d @7; f d/a", 0 },
+{ "fresh directories change the one they are in", "f a", "d d @44; d d/e @45", "a /d/e/p/q/", "d d @44; d d/e @45!; d d/e/p @1; d d/e/p/q @1; f d/e/p/q/a", 0 },
+{ "chmod with setuid, made parents without", "f a", "", "--chmod=6755 a /p/q/", "d p @1; d p/q @1; f p/q/a 6755", 0 },
+{ "deep way to what is taken again", "d s/t/u 700 @5; f s/t/u/b; f s/t/u/c", "d d", "--exclude=t --exclude=!t/u/b s /d", "d d; d d/t; d d/t/u 700 @5!; f d/t/u/b", 0 },
 { "exclude everything leaves an empty directory", "f s/a", "", "--exclude=* s /d", "d d", 0 },
 { "exclude does not touch a named file", "f a", "", "--exclude=a a /d/", "d d @1; f d/a", 0 },
 

@@ -340,17 +340,26 @@ static int64_t time_of_only_entry(const struct cb_buf *tar)
 static void clamped_times(void **state)
 {
 	static const struct {
-		const char *time;
+		const char *make, *time;
 		bool clamp;
 		int64_t want;
-	} times[] = { { "@2000.9", false, 2000 }, { "@2000", true, 1500 }, { "@1400", true, 1400 } };
+	} times[] = {
+		{ "touch", "@2000.9", false, 2000 },
+		{ "touch", "@2000", true, 1500 },
+		{ "touch", "@1400", true, 1400 },
+		{ "mkdir", "@1400", true, 1400 },
+		/* CB_DIFF_NSEC_CHANGED */
+		{ "mkdir", "@1400.999999001", false, 1400 },
+		{ "mkdir", "@1400.999999001", true, 1500 },
+		{ "touch", "@1400.999999001", true, 1400 },
+	};
 
 	(void)state;
 	for (size_t i = 0; i < ARRAY_SIZE(times); i++) {
 		const struct cb_diff_spec spec = {
 			.flavour = CB_FLAVOUR_TRUSTED, .clamp = times[i].clamp, .epoch = 1500
 		};
-		cleanup_free char *script = cb_xasprintf("touch -d %s f", times[i].time);
+		cleanup_free char *script = cb_xasprintf("%s f && touch -d %s f", times[i].make, times[i].time);
 		cleanup_buf struct cb_buf tar = { 0 };
 		struct stage s;
 

@@ -463,7 +463,7 @@ static const struct {
 	int code;
 } workdirs[] = {
 	{ "new", "", "/a/b", "d a 700 @1; d a/b 700 @1", 1 },
-	{ "below an old one", "d a 711 @44", "/a/b", "d a 711 @44; d a/b 700 @1", 1 },
+	{ "below an old one", "d a 711 @44", "/a/b", "d a 711 @44!; d a/b 700 @1", 1 },
 	{ "old", "d a/b", "/a/b", "", 0 },
 	{ "root", "", "/", "", 0 },
 	{ "through a link", "d o; l a >/o", "/a/b", "d o; d o/b 700 @1", 1 },

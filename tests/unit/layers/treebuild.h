@@ -39,6 +39,7 @@
 #include "base/fd.h"
 #include "base/path.h"
 #include "base/strv.h"
+#include "layers/diff.h"
 #include "layers/flavour.h"
 
 struct tb_entry {
@@ -279,6 +280,9 @@ static void tb_describe(int dirfd, const char *name, const char *path, const str
 	/* Only the times that a tree was built with are told. */
 	if (st->st_mtim.tv_nsec == 123456789)
 		cb_buf_addf(out, " @%lld", (long long)st->st_mtim.tv_sec);
+	/* Changed by the copy, so that its time is of the build for some. */
+	if (st->st_mtim.tv_nsec == CB_DIFF_NSEC_CHANGED && st->st_mtim.tv_sec < 1000000)
+		cb_buf_addf(out, " @%lld!", (long long)st->st_mtim.tv_sec);
 	if (S_ISREG(st->st_mode) && st->st_nlink > 1)
 		cb_buf_addf(out, " x%u", (unsigned int)st->st_nlink);
 	if (S_ISLNK(st->st_mode)) {
