@@ -100,6 +100,18 @@ static int check_file(const char *option, const char *path, struct cb_err **err)
 	return 0;
 }
 
+/* --load: into the engine, alone unless more is asked for. */
+static int add_load(const struct cb_settings *settings, struct outputs *outputs, struct cb_err **err)
+{
+	struct cb_output_request *request;
+	int r = cb_output_request_load(settings->load, &settings->tags, &request, err);
+
+	if (r < 0)
+		return r;
+	outputs->v[outputs->n++] = request;
+	return take_request(outputs, request, err);
+}
+
 /* --push: images that are stored go to their registries as well; without one, the image goes there alone. */
 static int add_push(const struct cb_settings *settings, struct outputs *outputs, struct cb_err **err)
 {
@@ -160,9 +172,11 @@ static int make_outputs(const struct cb_settings *settings, struct outputs *outp
 	int r = 0;
 
 	outputs->compression = (struct cb_compress_spec){ CB_CODEC_GZIP, CB_LEVEL_DEFAULT };
-	outputs->v = cb_xcalloc(settings->n_outputs + 2, sizeof(struct cb_output_request *));
+	outputs->v = cb_xcalloc(settings->n_outputs + 3, sizeof(struct cb_output_request *));
 	for (size_t i = 0; i < settings->n_outputs && r == 0; i++)
 		r = add_output(outputs, &settings->outputs[i], &settings->tags, err);
+	if (r == 0 && settings->load)
+		r = add_load(settings, outputs, err);
 	if (r == 0 && settings->push)
 		r = add_push(settings, outputs, err);
 	if (r == 0 && !outputs->n)

@@ -46,6 +46,7 @@ static int check_settings(const struct cb_settings *settings, struct cb_err **er
 			     : settings->tags.n        ? "--tag"
 			     : settings->iidfile       ? "--iidfile"
 			     : settings->push          ? "--push"
+			     : settings->load          ? "--load"
 			     : settings->metadata_file ? "--metadata-file"
 						       : NULL;
 

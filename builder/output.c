@@ -8,6 +8,7 @@
 
 #include "base/num.h"
 #include "base/path.h"
+#include "builder/engine.h"
 #include "builder/output_drivers.h"
 #include "builder/settings.h"
 #include "layers/ref.h"
@@ -229,6 +230,9 @@ static int fill(struct cb_output_request *request, const struct type *type, cons
 	cb_strv_copy(&request->attrs, &spec->attrs);
 	if (type->dest == DEST_NONE && spec->dest)
 		return cb_err_set(err, CB_ERR_USAGE, "output type %s takes no dest", type->name);
+	/* As docker has it: into the engine. */
+	if (type->type == CB_OUTPUT_DOCKER && !spec->dest)
+		return cb_engine_find(spec->engine ? spec->engine : "auto", &request->engine, err);
 	if (type->dest != DEST_NONE && (!spec->dest || !*spec->dest)) {
 		cb_err_set(err, CB_ERR_USAGE, "output type %s needs dest=%s", type->name,
 			type->dest == DEST_DIR ? "DIR" : "FILE");
@@ -270,10 +274,19 @@ int cb_output_request_new(const struct cb_output_spec *spec, const struct cb_str
 	return 0;
 }
 
+int cb_output_request_load(
+	const char *engine, const struct cb_strv *names, struct cb_output_request **ret, struct cb_err **err)
+{
+	struct cb_output_spec spec = { .type = (char *)"docker", .engine = engine };
+
+	return cb_output_request_new(&spec, names, ret, err);
+}
+
 struct cb_output_request *cb_output_request_free(struct cb_output_request *request)
 {
 	if (!request)
 		return NULL;
+	cb_engine_free(request->engine);
 	free(request->dest);
 	cb_strv_done(&request->names);
 	cb_strv_done(&request->attrs);
@@ -322,6 +335,9 @@ unsigned int cb_output_needs(const struct cb_output_request *request)
 
 const char *cb_output_title(const struct cb_output_request *request)
 {
+	if (request->engine)
+		return strcmp(cb_engine_name(request->engine), "podman") == 0 ? "loading into podman"
+									      : "loading into docker";
 	return type_of(request)->title;
 }
 
@@ -331,6 +347,8 @@ int cb_output_check_platforms(const struct cb_output_request *request, size_t n_
 		return 0;
 	cb_err_set(
 		err, CB_ERR_USAGE, "output type docker holds an image of one platform, and there are %zu", n_platforms);
+	if (request->engine)
+		return cb_err_hint(err, CB_ERR_USAGE, "load one --platform, or push them all to a registry");
 	return cb_err_hint(err, CB_ERR_USAGE, "type=oci holds them all; or name one --platform");
 }
 

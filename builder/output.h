@@ -44,12 +44,13 @@ struct cb_output_request {
 	bool own_compression; /* layers are compressed as this request says, whatever the build's other outputs want */
 	bool force_compression; /* those of the base image, too */
 	bool oci_mediatypes;
-	bool push;              /* to the registries of the names */
-	bool by_digest;         /* pushed without tags */
-	bool rewrite_timestamp; /* files of new layers are not newer than the epoch */
-	bool has_epoch;         /* source-date-epoch was given, ... */
-	struct cb_epoch epoch;  /* ... and replaces that of the build; it may be none */
-	struct cb_strv attrs;   /* all other "key=value" of the -o, as given */
+	struct cb_engine *engine; /* docker without a destination: goes into this one */
+	bool push;                /* to the registries of the names */
+	bool by_digest;           /* pushed without tags */
+	bool rewrite_timestamp;   /* files of new layers are not newer than the epoch */
+	bool has_epoch;           /* source-date-epoch was given, ... */
+	struct cb_epoch epoch;    /* ... and replaces that of the build; it may be none */
+	struct cb_strv attrs;     /* all other "key=value" of the -o, as given */
 };
 
 /**
@@ -59,6 +60,12 @@ struct cb_output_request {
  */
 int cb_output_request_new(const struct cb_output_spec *spec, const struct cb_strv *names,
 	struct cb_output_request **ret, struct cb_err **err);
+/**
+ * The request of --load=@engine ("docker", "podman", "auto"). Before cb_runtime_enter, as a request of type docker
+ * without dest: both look for the engine.
+ */
+int cb_output_request_load(
+	const char *engine, const struct cb_strv *names, struct cb_output_request **ret, struct cb_err **err);
 struct cb_output_request *cb_output_request_free(struct cb_output_request *request);
 CB_DEFINE_CLEANUP(struct cb_output_request *, cb_output_request_free)
 

@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "base/path.h"
 #include "base/timefmt.h"
+#include "builder/engine.h"
 #include "builder/output_drivers.h"
 #include "layers/export_oci.h"
 
@@ -60,7 +61,9 @@ int cb_output_archive(const struct cb_output_request *request, const struct cb_r
 		what.progress = report;
 		what.progress_ctx = (void *)progress;
 	}
-	if (request->tar)
+	if (request->engine)
+		r = cb_engine_take(request->engine, store, &what, err);
+	else if (request->tar)
 		r = write_file(request, store, &what, err);
 	else
 		r = write_dir(store, &what, request->dest, err);

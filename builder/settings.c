@@ -28,7 +28,7 @@ void cb_settings_done(struct cb_settings *settings)
 	char *strings[] = { settings->file, settings->context, settings->target, settings->iidfile,
 		settings->metadata_file, settings->digest_file, settings->output_env, settings->isolation,
 		settings->root, settings->cpuset_cpus, settings->cpuset_mems, settings->cgroup_parent,
-		settings->hostname };
+		settings->hostname, settings->load };
 	struct cb_strv *lists[] = { &settings->build_args, &settings->build_contexts, &settings->platforms,
 		&settings->labels, &settings->tags, &settings->no_cache_filter, &settings->cache_from,
 		&settings->cache_to, &settings->cache_mount_from, &settings->cache_mount_to, &settings->add_hosts,
@@ -304,6 +304,21 @@ static int set_explain(struct cb_settings *settings, const char *value, struct c
 	return 0;
 }
 
+static int set_load(struct cb_settings *settings, const char *value, struct cb_err **err)
+{
+	static const char *const engines[] = { "auto", "docker", "podman" };
+	const char *engine = !*value || !strcmp(value, "true") ? "auto" : value;
+	bool known = !strcmp(value, "false");
+
+	for (size_t i = 0; i < ARRAY_SIZE(engines) && !known; i++)
+		known = !strcmp(engine, engines[i]);
+	if (!known)
+		return cb_err_set(err, CB_ERR_USAGE, "--load is docker, podman or auto, not \"%s\"", value);
+	free(settings->load);
+	settings->load = strcmp(value, "false") != 0 ? cb_xstrdup(engine) : NULL;
+	return 0;
+}
+
 static int set_jobs(struct cb_settings *settings, const char *text, struct cb_err **err)
 {
 	uint32_t jobs;
@@ -467,6 +482,8 @@ int cb_settings_set(struct cb_settings *settings, const struct cb_opt *opt, cons
 	case SET_PULL:
 		settings->pull = cb_opt_bool(value);
 		return 0;
+	case SET_LOAD:
+		return set_load(settings, value, err);
 	case SET_PUSH:
 		settings->push = cb_opt_bool(value);
 		return 0;

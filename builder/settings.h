@@ -44,6 +44,7 @@ enum cb_explain_mode { CB_EXPLAIN_NONE, CB_EXPLAIN_TEXT, CB_EXPLAIN_JSON };
 struct cb_output_spec {
 	char *type;           /* oci docker local tar image registry cacheonly ... as written */
 	char *dest;           /* path, "-" for standard output, or NULL */
+	const char *engine;   /* docker without dest: --load=ENGINE; or NULL; borrowed */
 	struct cb_strv attrs; /* the other keys as "k=v", in order */
 };
 
@@ -97,14 +98,15 @@ struct cb_settings {
 	char *iidfile, *metadata_file, *digest_file, *output_env;
 	struct cb_strv annotations; /* "[type:]key=value" */
 	struct cb_strv ci_outputs;  /* "github", "tekton", "tekton=DIR" */
+	char *load;                 /* into which engine: "auto", "docker", "podman"; or NULL */
 	enum cb_squash squash;
+	bool push;         /* to the registries of the names */
 	bool reproducible; /* SOURCE_DATE_EPOCH has a default, and is the time of every file of new layers */
 	/* cache */
 	bool no_cache;
-	struct cb_strv no_cache_filter; /* stage names */
 	bool pull;
-	bool push; /* to the registries of the names */
 	enum cb_explain_mode explain;
+	struct cb_strv no_cache_filter;      /* stage names */
 	struct cb_strv cache_from, cache_to; /* as given */
 	struct cb_strv cache_mount_from, cache_mount_to;
 	/* steps */

@@ -1,5 +1,5 @@
 /*
- * HTTP client: the only code that touches libcurl.
+ * HTTP client: the only code that touches libcurl, but for engineload.c, which streams what it makes.
  *
  * A client keeps idle connections and hands each request one that spoke to the same origin before, so a client is made
  * once and shared: all functions may be called from several threads. A request blocks its thread until the response

@@ -117,7 +117,7 @@ cb graph --platform "$both" --format json "$context"
 is "graph" "$(jq -rc '.targets | keys' <<<"$out")" '["linux/amd64","linux/arm64"]'
 
 say "remote caches have the steps of all platforms"
-cd "$work/context-shared"
+cd "$work/context-shared" || exit
 cb --platform "$both" --root "$work/cold1" --cache-to type=local,dest="$work/cache",mode=max -o type=cacheonly .
 cb --platform "$both" --root "$work/cold2" --cache-from type=local,src="$work/cache" --explain -o "$work/warm" .
 is "what it made" "$(cat "$work/warm/linux_arm64/result")" "linux/amd64 to linux/arm64"
@@ -127,7 +127,7 @@ echo changed >file-arm64
 cb --platform "$both" --root "$work/cold2" --explain -o type=cacheonly .
 has "the file of one platform" "$out" "file-arm64"
 is "is a matter of that platform" "$(grep -E '^\[linux.*: ran' <<<"$out" | cut -d: -f1)" "[linux/arm64 stage-2 2/2] COPY file-arm64 /file"
-cd "$work"
+cd "$work" || exit
 
 say "base images are chosen by platform"
 context base <<'EOF2'

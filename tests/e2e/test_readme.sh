@@ -65,6 +65,13 @@ while IFS= read -r command <&3; do
 		status 0 skopeo inspect --raw --tls-verify=false "docker://$registry/app:1"
 		has "one index" "$out" '"architecture": "arm64"'
 		;;
+	"cbuild -t app:1 --load .")
+		mkdir -p "$work/engine"
+		printf '#!/bin/sh\ncat >"%s/engine/loaded.tar"\n' "$work" >"$work/engine/podman"
+		chmod 755 "$work/engine/podman"
+		status 0 env -u DOCKER_HOST PATH="$work/engine:$PATH" sh -c "${command/--load/--load=podman}"
+		status 0 skopeo inspect --raw "docker-archive:$work/engine/loaded.tar"
+		;;
 	"cbuild save app:1 | docker load")
 		cbuild save app:1 >"$work/saved.tar"
 		status 0 skopeo inspect --raw "docker-archive:$work/saved.tar"

@@ -285,7 +285,7 @@ static const struct {
 	{ ".|-j|x", "--jobs is a number from 1 to 4096, not \"x\"" },
 	{ ".|-j|5000", "--jobs is a number from 1 to 4096, not \"5000\"" },
 	{ ".|--progress|fancy", "--progress: unknown mode \"fancy\"" },
-	{ ".|--load", "--load is not supported by this version of cbuild" },
+	{ ".|--load=rkt", "--load is docker, podman or auto, not \"rkt\"" },
 	{ ".|--registry-timeout|0", "--registry-timeout is a number from 1 to 86400, not \"0\"" },
 	{ ".|--registry-retries|many", "--registry-retries is a number from 0 to 1000, not \"many\"" },
 	{ ".|--upload-chunk|0", "--upload-chunk is a size such as 16m, not \"0\"" },
