@@ -36,7 +36,7 @@ struct cb_imagestate *cb_imagestate_new(const struct cb_platform *platform)
 {
 	struct cb_image_config *config = cb_image_config_new(platform);
 
-	cb_image_config_set(&config->working_dir, "/");
+	cb_image_config_set(&config->working_dir, cb_str_eq(platform->os, "windows") ? "\\" : "/");
 	return state_of(config);
 }
 
@@ -168,6 +168,12 @@ void cb_imagestate_shell_argv(const struct cb_imagestate *state, struct cb_strv 
 {
 	if (state->config->shell.n) {
 		cb_strv_copy(ret, &state->config->shell);
+		return;
+	}
+	if (cb_str_eq(state->config->platform.os, "windows")) {
+		cb_strv_add(ret, "cmd");
+		cb_strv_add(ret, "/S");
+		cb_strv_add(ret, "/C");
 		return;
 	}
 	cb_strv_add(ret, "/bin/sh");

@@ -421,11 +421,26 @@ static int plan_text(struct stage_plan *sp, const struct cb_instr *instr, struct
 	return 0;
 }
 
+static bool is_step(const struct cb_instr *instr)
+{
+	return instr->kw == CB_KW_ADD || instr->kw == CB_KW_COPY || instr->kw == CB_KW_RUN ||
+	       instr->kw == CB_KW_WORKDIR;
+}
+
+/* Paths, owners and layers of Windows are others: what came out would only look like an image. */
+static int refuse_windows(const struct cb_instr *instr, struct cb_err **err)
+{
+	cb_err_set(err, CB_ERR_UNSUPPORTED, "%s is not supported in images for windows", cb_keyword_upper(instr->kw));
+	return cb_err_hint(err, CB_ERR_UNSUPPORTED, "only what sets the configuration of an image is");
+}
+
 static int plan_instr(struct cb_planner *p, const struct plan_step *step, struct cb_err **err)
 {
 	struct stage_plan *sp = step->stage;
 	const struct cb_instr *instr = step->instr;
 
+	if (is_step(instr) && cb_str_eq(sp->state->config->platform.os, "windows"))
+		return refuse_windows(instr, err);
 	switch (instr->kw) {
 	case CB_KW_ENV:
 	case CB_KW_LABEL:
@@ -483,12 +498,6 @@ static int plan_instr_at(struct cb_planner *p, const struct plan_step *step, str
 }
 
 /* ---- the stage ------------------------------------------------------------------------------------------------ */
-
-static bool is_step(const struct cb_instr *instr)
-{
-	return instr->kw == CB_KW_ADD || instr->kw == CB_KW_COPY || instr->kw == CB_KW_RUN ||
-	       instr->kw == CB_KW_WORKDIR;
-}
 
 static void count_steps(struct stage_plan *sp)
 {

@@ -57,9 +57,10 @@ struct cb_secret_spec {
 	bool loaded;
 };
 
-/** One --ssh: `default`, `id=SOCKET`, `id=KEY[,KEY…]`. */
+/** One --ssh: `default`, `id=SOCKET[,raw=true]`, `id=KEY[,KEY…]`. */
 struct cb_ssh_spec {
 	char *id;
+	bool raw;             /* the socket is no agent's: everything is passed on */
 	struct cb_strv paths; /* a socket or key files; none: the agent of SSH_AUTH_SOCK */
 };
 

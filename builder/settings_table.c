@@ -68,7 +68,7 @@ const struct cb_opt cb_build_options[] = {
 	{ "security-opt", 0, VALUE, SET_SECURITY_OPT, "OPTION", "hold RUN steps otherwise: seccomp=FILE (a profile in docker's format), seccomp=unconfined, no-new-privileges", NULL },
 	{ "shm-size", 0, VALUE, SET_SHM_SIZE, "SIZE", "size of /dev/shm in RUN steps", NULL },
 	{ "squash", 0, CB_OPT_OPTIONAL, SET_SQUASH, "new|all", "one layer of those that the build makes, or of all", "new|all" },
-	{ "ssh", 0, VALUE, SET_SSH, "ID[=SOCKET|KEY]", "offer an SSH agent, or one with these keys, to RUN --mount=type=ssh", NULL },
+	{ "ssh", 0, VALUE, SET_SSH, "ID[=SOCKET|KEY]", "offer an SSH agent, or one with these keys, to RUN --mount=type=ssh; SOCKET,raw=true: any other socket", NULL },
 	{ "step-timeout", 0, VALUE, SET_STEP_TIMEOUT, "TIME", "end a RUN step that takes longer: 90s, 1h30m", NULL },
 	{ "tag", 't', VALUE, SET_TAG, "NAME[:TAG]", "name the image in the store and in the outputs", NULL },
 	{ "target", 0, VALUE, SET_TARGET, "STAGE", "the stage to build; default: the last one", NULL },

@@ -7,6 +7,7 @@
 #include "base/num.h"
 #include "builder/hostaddress.h"
 #include "layers/platform.h"
+#include "parser/mountflag.h"
 
 const char *cb_environ_get(char *const *envp, const char *name)
 {
@@ -205,6 +206,7 @@ int cb_settings_add_ssh(struct cb_settings *settings, const char *text, struct c
 {
 	const char *value = strchr(text, '=');
 	size_t len = strcspn(text, "=");
+	cleanup_strv struct cb_strv parts = { 0 };
 	struct cb_ssh_spec *spec;
 
 	if (!len || (value && !value[1]))
@@ -216,10 +218,19 @@ int cb_settings_add_ssh(struct cb_settings *settings, const char *text, struct c
 	spec = &settings->ssh[settings->n_ssh++];
 	*spec = (struct cb_ssh_spec){ .id = cb_xstrndup(text, len) };
 	if (value)
-		cb_strv_split(&spec->paths, value + 1, ',');
-	for (size_t i = 0; i < spec->paths.n; i++)
-		if (!*spec->paths.v[i])
+		cb_strv_split(&parts, value + 1, ',');
+	for (size_t i = 0; i < parts.n; i++) {
+		const char *part = parts.v[i];
+
+		if (!*part)
 			return cb_err_set(err, CB_ERR_USAGE, "--ssh %s has an empty part", text);
+		if (!cb_str_starts(part, "raw="))
+			cb_strv_add(&spec->paths, part);
+		else if (!cb_mount_bool(part + strlen("raw="), &spec->raw))
+			return cb_err_set(err, CB_ERR_USAGE, "--ssh %s: raw takes true or false", text);
+	}
+	if (spec->raw && spec->paths.n != 1)
+		return cb_err_set(err, CB_ERR_USAGE, "--ssh %s: raw is for one socket, ID=SOCKET,raw=true", text);
 	return 0;
 }
 

@@ -27,6 +27,7 @@
 
 struct client {
 	int step, agent; /* descriptors; -1: free */
+	bool asked_all;  /* raw: the step has said all it has to say */
 	struct cb_buf asked;
 };
 
@@ -36,7 +37,7 @@ struct cb_sshagent {
 	int tmpfd;
 	int listener, stop, node;
 	pid_t pid; /* of an ssh-agent of ours, or 0 */
-	bool running;
+	bool running, raw;
 	pthread_t thread;
 	struct client clients[CB_SSHAGENT_CLIENTS_MAX];
 };
@@ -109,6 +110,7 @@ static void client_close(struct client *client)
 	cb_closep(&client->step);
 	cb_closep(&client->agent);
 	client->step = client->agent = -1;
+	client->asked_all = false;
 	cb_buf_done(&client->asked);
 }
 
@@ -173,6 +175,18 @@ static bool from_step(struct client *client)
 	return whole == 0;
 }
 
+/* Whatever it is. The end of what is said does not end what is answered. */
+static bool raw_from_step(struct client *client)
+{
+	char data[8192];
+	ssize_t n = recv(client->step, data, sizeof(data), 0);
+
+	if (n != 0)
+		return n > 0 && send_all(client->agent, data, (size_t)n);
+	client->asked_all = true;
+	return shutdown(client->agent, SHUT_WR) == 0;
+}
+
 static bool from_agent(struct client *client)
 {
 	char data[8192];
@@ -191,6 +205,8 @@ static void *forward(void *arg)
 		fds[1] = (struct pollfd){ .fd = agent->listener, .events = POLLIN };
 		for (size_t i = 0; i < CB_SSHAGENT_CLIENTS_MAX; i++) {
 			fds[2 + 2 * i] = (struct pollfd){ .fd = agent->clients[i].step, .events = POLLIN };
+			if (agent->clients[i].asked_all)
+				fds[2 + 2 * i].fd = -1;
 			fds[3 + 2 * i] = (struct pollfd){ .fd = agent->clients[i].agent, .events = POLLIN };
 		}
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
@@ -199,9 +215,11 @@ static void *forward(void *arg)
 			return NULL;
 		for (size_t i = 0; i < CB_SSHAGENT_CLIENTS_MAX; i++) {
 			struct client *client = &agent->clients[i];
+			bool asks = fds[2 + 2 * i].fd >= 0 && fds[2 + 2 * i].revents;
+			bool answers = fds[3 + 2 * i].fd >= 0 && fds[3 + 2 * i].revents;
 
-			if (fds[2 + 2 * i].fd >= 0 && ((fds[2 + 2 * i].revents && !from_step(client)) ||
-							      (fds[3 + 2 * i].revents && !from_agent(client))))
+			if ((asks && !(agent->raw ? raw_from_step : from_step)(client)) ||
+				(answers && !from_agent(client)))
 				client_close(client);
 		}
 		if (fds[1].revents)
@@ -287,6 +305,10 @@ static int find_upstream(
 	}
 	if (stat(path, &st) < 0)
 		return cb_err_errno(err, errno, "--ssh %s: %s", spec->id, path);
+	if (!S_ISSOCK(st.st_mode) && spec->raw)
+		return cb_err_set(
+			err, CB_ERR_INPUT, "--ssh %s: %s is no socket, so raw=true means nothing", spec->id, path);
+	agent->raw = spec->raw;
 	if (!S_ISSOCK(st.st_mode))
 		return start_own(agent, spec, dir, err);
 	if (spec->paths.n > 1)

@@ -2,8 +2,9 @@
  * Agents for RUN --mount=type=ssh: a socket of ours in a step, behind it the agent of --ssh.
  *
  * A step never talks to the agent itself: a thread passes on what asks for keys and signatures and refuses everything
- * else, so that no step can add, remove or lock keys. The socket is a file beside the store's temporaries; it goes with
- * the forwarder. For key files ssh-agent is started and given the keys by ssh-add; it ends with its last user.
+ * else, so that no step can add, remove or lock keys. Only what was offered as raw gets every byte. The socket is a
+ * file beside the store's temporaries; it goes with the forwarder. For key files ssh-agent is started and given the
+ * keys by ssh-add; it ends with its last user.
  */
 #ifndef CB_BUILDER_SSHAGENT_H
 #define CB_BUILDER_SSHAGENT_H

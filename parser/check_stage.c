@@ -295,12 +295,22 @@ static int check_ports(const struct step *step, struct cb_err **err)
 	return 0;
 }
 
+/* "/a"; for Windows "C:\\a" and "\\a" as well. */
+static bool is_absolute(const struct checker *c, const char *path)
+{
+	if (*path == '/' || !cb_str_starts(c->options->platforms.target, "windows"))
+		return *path == '/';
+	if (isalpha((unsigned char)path[0]) && path[1] == ':')
+		path += 2;
+	return *path == '\\' || *path == '/';
+}
+
 static int check_workdir(const struct step *step, struct cb_err **err)
 {
 	cleanup_free char *path = NULL;
 	int r = expand(step, step->instr->text, &path, err);
 
-	if (r == 0 && !step->stage->workdir_set && *path != '/')
+	if (r == 0 && !step->stage->workdir_set && !is_absolute(step->c, path))
 		check_report(step->c, CB_RULE_WORKDIR_RELATIVE_PATH, step->node,
 			"Relative workdir \"%s\" can have unexpected results if the base image changes", path);
 	step->stage->workdir_set = true;
@@ -408,7 +418,7 @@ static void start(struct checker *c, struct check_stage *stage)
 	} else {
 		cb_scope_init(&stage->scope, &c->globals);
 		cb_scope_set(&stage->scope, "PATH", "");
-		if (c->options->base &&
+		if (c->options->base && !cb_str_eq(stage->image, "scratch") &&
 			c->options->base(c->options->arg, stage->stage->index, stage->image, stage->platform, &base)) {
 			stage->base_known = true;
 			stage->shell_set = base.has_shell;

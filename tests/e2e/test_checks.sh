@@ -80,6 +80,13 @@ printf 'FROM localhost:1/none:1\nLABEL a=%s\n' "\$GOPATH" >"$context/Buildfile"
 status 1 "$CBUILD" build --check "$context"
 has "an image that cannot be had" "$out" "warning: the base image is not known"
 has "the rest is checked" "$out" "UndefinedVar"
+printf 'FROM --platform=$BUILDPLATFORM scratch AS a\nFROM scratch\nCOPY --from=a . /\n' >"$context/Buildfile"
+cb build --check "$context"
+hasnt "scratch is no image" "$out" "not known"
+# shellcheck disable=SC2016
+printf '# escape=`\nFROM a:1\nWORKDIR C:\\app\nWORKDIR b\nFROM a:1\nWORKDIR \\app\n' >"$context/Buildfile"
+is "drive letters" "$(rules --platform windows/amd64)" ""
+has "they are nothing elsewhere" "$(rules)" "WorkdirRelativePath"
 printf 'FROM %s/foreign:1\nLABEL a=b\n' "$registry" >"$context/Buildfile"
 want="Base image $registry/foreign:1 was pulled with platform \"linux/arm64\", expected \"linux/$(uname -m | sed 's/x86_64/amd64/;s/aarch64/arm64/')\" for current build"
 if [ "$(uname -m)" != aarch64 ]; then

@@ -249,7 +249,7 @@ for bad in "target=/" "type=cache" "type=secret,from=x,id=y" "type=ssh,source=x"
 done
 
 say "ssh"
-if command -v ssh-agent >/dev/null && command -v ssh-keygen >/dev/null; then
+if command -v ssh-agent >/dev/null && command -v ssh-keygen >/dev/null && command -v cc >/dev/null; then
 	ssh-keygen -q -t ed25519 -N '' -C test-key -f "$work/key"
 	eval "$(ssh-agent -s -a "$work/agent.sock")" >/dev/null
 	agent_pid=$SSH_AGENT_PID
@@ -257,30 +257,25 @@ if command -v ssh-agent >/dev/null && command -v ssh-keygen >/dev/null; then
 	ssh-add -q "$work/key"
 	context ssh <<END
 FROM $base
-COPY agent.sh /
+COPY ask /bin/
 RUN --mount=type=ssh test "\$SSH_AUTH_SOCK" = /run/buildkit/ssh_agent.0 && test -S "\$SSH_AUTH_SOCK" && stat -c '%u:%g %a' "\$SSH_AUTH_SOCK" >/stat
-RUN --mount=type=ssh sh /agent.sh 11 "\$SSH_AUTH_SOCK" >/keys
-RUN --mount=type=ssh sh /agent.sh 19 "\$SSH_AUTH_SOCK" >/remove
-RUN --mount=type=ssh sh /agent.sh 11 "\$SSH_AUTH_SOCK" >/keys-after
-RUN --mount=type=ssh,id=own,target=/tmp/own.sock,uid=1000,mode=0666 stat -c '%u:%g %a' /tmp/own.sock >/stat2 && sh /agent.sh 11 /tmp/own.sock >/keys-own
+RUN --mount=type=ssh ask 11 "\$SSH_AUTH_SOCK" >/keys
+RUN --mount=type=ssh ask 19 "\$SSH_AUTH_SOCK" >/remove
+RUN --mount=type=ssh ask 11 "\$SSH_AUTH_SOCK" >/keys-after
+RUN --mount=type=ssh,id=own,target=/tmp/own.sock,uid=1000,mode=0666 stat -c '%u:%g %a' /tmp/own.sock >/stat2 && ask 11 /tmp/own.sock >/keys-own
 RUN --mount=type=ssh,id=nosuch test -z "\$SSH_AUTH_SOCK"
 RUN --mount=type=ssh --mount=type=ssh,id=own test -S /run/buildkit/ssh_agent.1 && test "\$SSH_AUTH_SOCK" = /run/buildkit/ssh_agent.0
 RUN test -z "\$SSH_AUTH_SOCK" && test ! -e /run/buildkit
 END
-	# A request of one byte, and the first bytes of the answer: its type, and what follows.
-	cat >"$context/agent.sh" <<'END'
-{ printf '\000\000\000\001'; printf "\\$(printf %03o "$1")"; sleep 0.3; } | nc local:"$2" | od -An -tu1 -v | tr -s ' \n' ' '
-END
+	cc -static -o "$work/ask" "$here/ask.c"
+	cp "$work/ask" "$context/"
 	build --ssh default --ssh "own=$work/key" "$context"
 	is "owner and mode" "$(cat_ /stat)" "0:0 600"
 	is "of its own" "$(cat_ /stat2)" "1000:0 666"
-	have=$(cat_ /keys)
-	if [ -n "$have" ]; then
-		has "keys are listed" "$have" " 12 0 0 0 1 "
-		has "removing them is refused" "$(cat_ /remove)" "0 0 0 1 5"
-		has "they are still there" "$(cat_ /keys-after)" " 12 0 0 0 1 "
-		has "an agent of our own" "$(cat_ /keys-own)" " 12 0 0 0 1 "
-	fi
+	has "keys are listed" "$(cat_ /keys)" " 12 0 0 0 1 "
+	has "removing them is refused" "$(cat_ /remove)" "0 0 0 1 5"
+	has "they are still there" "$(cat_ /keys-after)" " 12 0 0 0 1 "
+	has "an agent of our own" "$(cat_ /keys-own)" " 12 0 0 0 1 "
 	hasnt "no stub" "$(list)" "run/buildkit"
 	build --ssh default --ssh "own=$work/agent.sock" "$context"
 	hasnt "agents are not in keys" "$out" ERROR
@@ -292,5 +287,34 @@ END
 	has "no agent" "$out" "SSH_AUTH_SOCK is not set"
 	status 1 "$CBUILD" build --ssh "default=$work/secret" "$context"
 	has "no key" "$out" "--ssh default"
+	python3 - "$work/echo.sock" <<'END' &
+import socket, sys
+server = socket.socket(socket.AF_UNIX)
+server.bind(sys.argv[1])
+server.listen()
+while True:
+    client, said = server.accept()[0], b""
+    while data := client.recv(4096):
+        said += data
+    client.sendall(b"%d bytes: " % len(said) + said[:20])
+    client.close()
+END
+	echo_pid=$!
+	at_end() { kill "$agent_pid" "$echo_pid"; }
+	for _ in $(seq 100); do [ -S "$work/echo.sock" ] && break || sleep 0.05; done
+	context raw <<END
+FROM $base
+COPY ask /bin/
+RUN --mount=type=ssh,id=echo,required seq 100000 | ask - "\$SSH_AUTH_SOCK" >/answer
+END
+	cp "$work/ask" "$context/"
+	build --ssh "echo=$work/echo.sock,raw=true" "$context"
+	has "a raw socket" "$(cat_ /answer)" "588895 bytes: 1"
+	status 1 "$CBUILD" build --no-cache --ssh "echo=$work/key,raw=true" "$context"
+	has "a raw key" "$out" "is no socket"
+	status 2 "$CBUILD" build --ssh "echo=$work/echo.sock,raw=often" "$context"
+	status 2 "$CBUILD" build --ssh "echo=raw=true" "$context"
 	is "no agent of ours is left" "$(pgrep -u "$(id -u)" -f "$work/store.*own" || true)" ""
+else
+	say "SKIPPED: no ssh-agent or no C compiler here"
 fi

@@ -108,3 +108,32 @@ cb build -o "type=oci,dest=$work/order.tar" "$context"
 is "archive last" "$(oci_file "$work/order.tar" /archive-last/f)" archived
 is "file last" "$(oci_file "$work/order.tar" /file-last/f)" plain
 is "file after the archive" "$(oci_file "$work/order.tar" /archive-last/g)" g
+
+say "configuration of an image for windows"
+context windows <<'END'
+# escape=`
+FROM scratch
+ENV HERE="C:\Program Files\x"
+CMD dir C:\
+END
+cb build --platform windows/amd64 -o "type=oci,dest=$work/windows.tar" "$context"
+is "its shell, paths and environment" "$(oci_config "$work/windows.tar" '[.os, .config.Cmd, .config.WorkingDir, .config.Env]')" \
+	'["windows",["cmd","/S","/C","dir C:\\"],"\\",["HERE=C:\\Program Files\\x"]]'
+
+say "numbers of stages, and a context in the place of a stage"
+context numbers <<'END'
+FROM scratch AS first
+COPY f /stage
+FROM scratch
+COPY --from=+0 / /by-number/
+COPY --from=first / /by-name/
+END
+echo f >"$context/f"
+mkdir "$context/other" && echo other >"$context/other/context"
+cb build -o "type=oci,dest=$work/numbers.tar" "$context"
+has "a number with a sign" "$(oci_list "$work/numbers.tar")" by-number/stage
+cb build --build-context "first=$context/other" -o "type=oci,dest=$work/numbers.tar" "$context"
+list=$(oci_list "$work/numbers.tar")
+has "the context by its name" "$list" by-name/context
+has "the context by the number of the stage" "$list" by-number/context
+hasnt "nothing of the stage" "$list" stage
