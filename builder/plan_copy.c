@@ -283,7 +283,8 @@ int plan_copy(struct cb_planner *p, const struct plan_step *step, struct cb_err 
 		.chmod = o.chmod && *o.chmod ? plan_str(p, o.chmod) : NULL,
 		.add = add,
 		.parents = copy->parents,
-		.link = copy->link,
+		/* As BuildKit: with --chmod it is a copy like any other. */
+		.link = copy->link && !(o.chmod && *o.chmod),
 		.keep_archives = copy->has_unpack && !copy->unpack,
 		.unpack = copy->has_unpack && copy->unpack,
 	};

@@ -252,7 +252,7 @@ const char *plan_step_name(struct cb_planner *p, const struct plan_step *step)
 
 	if (step->trigger)
 		cb_buf_adds(&text, "ONBUILD ");
-	if (copies && step->instr->copy.link)
+	if (copies && step->instr->copy.link && !step->instr->copy.chmod.s)
 		cb_buf_adds(&text, "LINK ");
 	cb_buf_adds(&text, cb_keyword_upper(step->instr->kw));
 	expanded = cb_scope_expand_name(&step->stage->scope, behind);

@@ -137,3 +137,18 @@ list=$(oci_list "$work/numbers.tar")
 has "the context by its name" "$list" by-name/context
 has "the context by the number of the stage" "$list" by-number/context
 hasnt "nothing of the stage" "$list" stage
+
+say "COPY --link knows nothing of what is below, unless it has --chmod"
+context link <<END
+FROM $registry/busybox AS base
+RUN mkdir -m 700 /real && ln -s real /link && mkdir -m 711 /other && ln -s other /way
+FROM base
+COPY --link f /link/
+COPY --link --chmod=640 f /way/
+END
+echo f >"$context/f"
+cb build -o "type=oci,dest=$work/link.tar" "$context"
+list=$(oci_list "$work/link.tar")
+has "a link is replaced" "$list" "d 0o755 0:0 - link"
+has "with --chmod it is followed" "$list" "f 0o640 0:0 2 other/f"
+has "and the folder below keeps its mode" "$list" "d 0o711 0:0 - other"
