@@ -22,7 +22,7 @@ A table is text. A case begins with "=== name"; lines "key: value" may follow, t
     --- Buildfile  the file, which is beside the context
     --- plain      the file for peers that do not know what Buildfile uses: it must mean the same
 
-@NAME@ is a base image (see BASES). Files of a context are as old as OLD unless the setup gives them a time.
+@NAME@ is a base image (see BASES), @WEB@ and @GIT@ are servers (see remotes.py). Files of a context are as old as OLD unless the setup gives them a time.
 
 Environment: ONLY=part of the names of the cases; PEERS="who may be asked"; CBUILD_DIFFERENTIAL=all|none|SECONDS: how much of the live comparison."""
 import concurrent.futures
@@ -39,6 +39,7 @@ import time
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import builders  # noqa: E402
+from remotes import Remotes  # noqa: E402
 from table import HERE, Differences, Recorded, all_cases  # noqa: E402
 from view import Base  # noqa: E402
 
@@ -61,8 +62,8 @@ NOT_ASKED = {'buildah': ('history ', 'layer', 'diff id '), 'docker': ('diff id '
 
 
 class Driver:
-    def __init__(self, work, registry, base_tar):
-        self.work, self.registry, self.begin = work, registry, int(time.time())
+    def __init__(self, work, registry, base_tar, remotes):
+        self.work, self.registry, self.begin, self.remotes = work, registry, int(time.time()), remotes
         self.base = Base(base_tar)
         self.lock, self.built = threading.Lock(), 0
 
@@ -87,7 +88,7 @@ class Driver:
                 for base in BASES:
                     text = text.replace('@%s@' % base, '%s/%s:latest' % (self.registry, base.lower()))
                 with open(os.path.join(case.directory, name), 'w', encoding='utf-8', newline='') as f:
-                    f.write(text)
+                    f.write(self.remotes.put(text))
         subprocess.run(['sh', '-e', '-c', 'umask 022\n' + case.sections.get('setup', '')], cwd=case.directory + '/context',
                        check=True, stdin=subprocess.DEVNULL)
         # Whole seconds are the same for all, for the digests of layers; below that no two are, because docker's BuildKit
@@ -114,7 +115,7 @@ class Driver:
             return ['takes longer than %d s' % builders.TIMEOUT], ''
         finally:
             subprocess.run(['rm', '-rf', out], check=False)
-        return [line for line in lines if not line.startswith(NOT_ASKED.get(builder.name, ()))], ''
+        return [self.remotes.take(line) for line in lines if not line.startswith(NOT_ASKED.get(builder.name, ()))], ''
 
 
 def differences(case, peer, reference, mine):
@@ -222,29 +223,30 @@ def main():
     only, amount = os.environ.get('ONLY', ''), os.environ.get('CBUILD_DIFFERENTIAL', str(LIVE_SECONDS))
     every = all_cases()
     cases = [c for c in every if only in c.name and (os.getuid() == 0 or c.keys['needs'] != 'root')]
-    driver = Driver(work, registry, base_tar)
-    driver.push_bases(base_tar)
-    recorded, known = {peer: Recorded(peer) for peer in builders.PEERS}, Differences()
-    with concurrent.futures.ThreadPoolExecutor(4) as pool:
-        list(pool.map(driver.prepare, cases))
-        cbuild = builders.Cbuild(work)
-        results = dict(zip([c.name for c in cases], pool.map(lambda case: driver.build(cbuild, case), cases)))
-    bad = judge_own(cases, results)
-    if amount != 'none' or mode == '--record':
-        seconds = 0 if amount == 'all' or mode == '--record' else int(amount)
-        bad += live(driver, cases, recorded, seconds, mode == '--record')
-    if mode == '--record':
-        for record in recorded.values():
-            record.write(every)
-    else:
-        bad += judge(cases, results, recorded, known, mode == '--update')
-        if mode == '--update':
-            known.write(every)
-        strays = sorted({name for name, _ in known.entries} - {case.name for case in every})
-        if mode != '--update' and (known.unexplained() or strays or (known.unused() and not only)):
-            bad += 1
-            print('differences.txt: without a reason: %s; of no case: %s; reasons without a difference: %s' % (
-                known.unexplained(), strays, known.unused()))
+    with Remotes(work) as remotes:
+        driver = Driver(work, registry, base_tar, remotes)
+        driver.push_bases(base_tar)
+        recorded, known = {peer: Recorded(peer) for peer in builders.PEERS}, Differences()
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            list(pool.map(driver.prepare, cases))
+            cbuild = builders.Cbuild(work)
+            results = dict(zip([c.name for c in cases], pool.map(lambda case: driver.build(cbuild, case), cases)))
+        bad = judge_own(cases, results)
+        if amount != 'none' or mode == '--record':
+            seconds = 0 if amount == 'all' or mode == '--record' else int(amount)
+            bad += live(driver, cases, recorded, seconds, mode == '--record')
+        if mode == '--record':
+            for record in recorded.values():
+                record.write(every)
+        else:
+            bad += judge(cases, results, recorded, known, mode == '--update')
+            if mode == '--update':
+                known.write(every)
+            strays = sorted({name for name, _ in known.entries} - {case.name for case in every})
+            if mode != '--update' and (known.unexplained() or strays or (known.unused() and not only)):
+                bad += 1
+                print('differences.txt: without a reason: %s; of no case: %s; reasons without a difference: %s' % (
+                    known.unexplained(), strays, known.unused()))
     print('# %d cases, %d findings' % (len(cases), bad))
     sys.exit(1 if bad else 0)
 

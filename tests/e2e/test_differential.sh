@@ -3,7 +3,7 @@
 # the peers on every case, none on no case; without it they run for some seconds. record asks PEERS anew and writes recorded/,
 # update writes differences.txt anew.
 . "$CBUILD_SOURCE/tests/e2e/lib.sh"
-need python3 busybox
+need python3 busybox git
 # Mount points of steps, which peers would leave in layers otherwise.
 mkdir -p "$work"/busybox-root/{dev,proc,sys}
 busybox_tar
