@@ -1,4 +1,3 @@
-# users: any
 # Outputs of one build that are compressed differently: the same image, other blobs.
 . "$CBUILD_SOURCE/tests/e2e/lib.sh"
 need jq skopeo zstd python3
