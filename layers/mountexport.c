@@ -333,30 +333,47 @@ static bool same(const struct stat *a, const struct stat *b)
 	       a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-/* 0 with the chunks and the state they are of, 1 when the file does not hold still or cannot be read. */
+/* Reads to the end, into chunks or, when it is @small, into the block. 0, or 1 when that is not possible. */
+static int read_once(struct export *x, int fd, bool small, uint64_t *ret_size, struct cb_err **err)
+{
+	ssize_t n;
+	int r;
+
+	*ret_size = 0;
+	cb_buf_clear(&x->chunks);
+	if (lseek(fd, 0, SEEK_SET) < 0)
+		return 1;
+	if (small) {
+		n = cb_fd_read_full(fd, x->block, CB_MOUNT_SMALL_MAX + 1);
+		*ret_size = n > 0 ? (uint64_t)n : 0;
+		return n < 0;
+	}
+	while ((n = read(fd, x->block, BLOCK)) > 0) {
+		*ret_size += (uint64_t)n;
+		r = cb_chunker_add(&x->content, x->block, (size_t)n, err);
+		if (r == 0)
+			r = cb_cancel_check(x->spec->cancel, err);
+		if (r < 0)
+			return r;
+	}
+	r = cb_chunker_end(&x->content, err);
+	return r < 0 ? r : n < 0;
+}
+
+/* 0 with the content and the state it is of, 1 when the file does not hold still or cannot be read. */
 static int read_content(struct export *x, int fd, struct stat *ret, uint64_t *ret_size, struct cb_err **err)
 {
 	for (unsigned int i = 0; i < TRIES; i++) {
 		struct stat before, after;
-		uint64_t size = 0;
-		ssize_t n;
+		uint64_t size;
 		int r;
 
-		cb_buf_clear(&x->chunks);
-		if (lseek(fd, 0, SEEK_SET) < 0 || cb_owner_fstat(fd, &before) < 0)
+		if (cb_owner_fstat(fd, &before) < 0)
 			return 1;
-		while ((n = read(fd, x->block, BLOCK)) > 0) {
-			size += (uint64_t)n;
-			r = cb_chunker_add(&x->content, x->block, (size_t)n, err);
-			if (r == 0)
-				r = cb_cancel_check(x->spec->cancel, err);
-			if (r < 0)
-				return r;
-		}
-		r = cb_chunker_end(&x->content, err);
+		r = read_once(x, fd, (uint64_t)before.st_size <= CB_MOUNT_SMALL_MAX, &size, err);
 		if (r < 0)
 			return r;
-		if (n == 0 && cb_owner_fstat(fd, &after) == 0 && same(&before, &after) &&
+		if (r == 0 && cb_owner_fstat(fd, &after) == 0 && same(&before, &after) &&
 			size == (uint64_t)after.st_size) {
 			*ret = before;
 			*ret_size = size;
@@ -410,7 +427,8 @@ static int put_file(struct export *x, int parent, const char *name, const struct
 	}
 	if (r < 0)
 		return r;
-	e.kind = CB_MOUNT_FILE;
+	e.kind = e.size <= CB_MOUNT_SMALL_MAX ? CB_MOUNT_SMALL : CB_MOUNT_FILE;
+	e.content = x->block;
 	read_xattrs(fd, &e, &bytes);
 	e.linked = now.st_nlink > 1;
 	e.chunks = (const uint8_t *)x->chunks.data;

@@ -10,7 +10,7 @@
 #define SIZE_MAX_FILE ((uint64_t)1 << 40)
 /* A file's chunks and what else a record holds. */
 #define RECORD_MAX (CB_MOUNT_CHUNKS_MAX * CB_DIGEST_SIZE + CB_MOUNT_XATTRS_MAX * (CB_MOUNT_XATTR_MAX + 512) + 8192)
-#define TIME_RECORD_MAX 32
+#define TIME_RECORD_MAX (32 + CB_MOUNT_SMALL_MAX)
 #define BLOCK ((size_t)64 << 10)
 
 /* ---- writing -------------------------------------------------------------------------------------------------- */
@@ -51,6 +51,11 @@ static void put_record(const struct cb_mount_entry *e, struct cb_buf *out)
 		cb_varint_put(out, e->n_chunks);
 		cb_buf_add(out, e->chunks, e->n_chunks * CB_DIGEST_SIZE);
 		return;
+	case CB_MOUNT_SMALL:
+		put_owner(e, true, out);
+		put_xattrs(e, out);
+		cb_varint_put(out, e->linked);
+		return;
 	case CB_MOUNT_LINK:
 		cb_varint_put(out, e->number);
 		return;
@@ -81,6 +86,8 @@ void cb_mountlist_put(const struct cb_mount_entry *entry, struct cb_buf *tree, s
 	cb_varint_put(times, entry->mtime_ns);
 	cb_varint_put(times, entry->used > entry->mtime ? (uint64_t)entry->used - (uint64_t)entry->mtime : 0);
 	*last_time = entry->mtime;
+	if (entry->kind == CB_MOUNT_SMALL)
+		cb_varint_put_bytes(times, entry->content, (size_t)entry->size);
 }
 
 /* ---- reading -------------------------------------------------------------------------------------------------- */
@@ -253,12 +260,19 @@ static bool get_content(struct cb_mountlist *list, struct cb_mount_entry *e, str
 static bool get_body(struct cb_mountlist *list, struct cb_varint_in *wire, size_t *ret_target)
 {
 	struct cb_mount_entry *e = &list->entry;
+	uint64_t linked;
 
 	switch (e->kind) {
 	case CB_MOUNT_DIR:
 		return get_owner(e, wire, true) && get_xattrs(e, wire);
 	case CB_MOUNT_FILE:
 		return get_owner(e, wire, true) && get_xattrs(e, wire) && get_content(list, e, wire);
+	case CB_MOUNT_SMALL:
+		if (!get_owner(e, wire, true) || !get_xattrs(e, wire) || !cb_varint_get(wire, 1, &linked))
+			return false;
+		e->linked = linked;
+		e->number = list->files++;
+		return true;
 	case CB_MOUNT_LINK:
 		return cb_varint_get(wire, UINT64_MAX, &e->number) && e->number < list->files;
 	case CB_MOUNT_SYMLINK:
@@ -326,6 +340,7 @@ static int read_time(struct cb_mountlist *list, struct cb_err **err)
 	const unsigned char *start = wire.at;
 	uint64_t ns, later;
 	int64_t delta;
+	size_t len = 0;
 
 	if (r < 0)
 		return r;
@@ -333,6 +348,9 @@ static int read_time(struct cb_mountlist *list, struct cb_err **err)
 		!cb_varint_get(&wire, INT32_MAX, &later) || __builtin_add_overflow(list->last_time, delta, &e->mtime) ||
 		__builtin_add_overflow(e->mtime, (int64_t)later, &e->used))
 		return corrupt(err, "a time is wrong");
+	if (e->kind == CB_MOUNT_SMALL && !cb_varint_get_bytes(&wire, CB_MOUNT_SMALL_MAX, &e->content, &len))
+		return corrupt(err, "a small file is wrong");
+	e->size += len;
 	list->times.at += (size_t)(wire.at - start);
 	list->last_time = e->mtime;
 	e->mtime_ns = (uint32_t)ns;

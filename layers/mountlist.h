@@ -1,7 +1,7 @@
 /*
- * What is in a cache mount, as two streams of bytes: the tree (names, kinds, modes, owners, chunks of content) and the
- * times. They are apart because times change when the rest does not: tools that keep what was used last touch all of
- * their files.
+ * What is in a cache mount, as two streams of bytes: the tree (names, kinds, modes, owners, chunks of content) and what
+ * changes when the rest does not: times, because tools that keep what was used last touch all of their files, and what
+ * is in very small files, because that is where they count.
  *
  * The tree is a list of records, each after its length, nested as directories are. The first one opens the root, which
  * has no name, the last one closes it. A name is one component, sorted behind the names before it in its directory, so
@@ -10,13 +10,14 @@
  *   'D' name mode uid gid xattrs      opens a directory
  *   'U'                               closes it
  *   'F' name mode uid gid xattrs size linked chunks { sha256[32] }
+ *   'S' name mode uid gid xattrs linked          a file of at most 512 bytes
  *   'H' name number                   the file of that number (from 0, in the order of the list), which is "linked"
  *   'L' name uid gid target           symbolic link
  *   'P' name mode uid gid             fifo
  *
  * with xattrs a number and so many of name and value, of user.* only. Set-id bits of files are not kept. The times
  * are, for each record with an owner, in that order: seconds (less those before), nanoseconds, and how many seconds
- * later it was used.
+ * later it was used; then the content of a small file after its length.
  */
 #ifndef CB_LAYERS_MOUNTLIST_H
 #define CB_LAYERS_MOUNTLIST_H
@@ -38,6 +39,8 @@
 #define CB_MOUNT_TARGET_MAX 4095
 #define CB_MOUNT_XATTRS_MAX 64
 #define CB_MOUNT_XATTR_MAX ((size_t)64 << 10)
+/** Content that is not worth a chunk. */
+#define CB_MOUNT_SMALL_MAX ((size_t)512)
 /** Chunks of one file. */
 #define CB_MOUNT_CHUNKS_MAX ((size_t)1 << 20)
 
@@ -45,6 +48,7 @@ enum cb_mount_kind {
 	CB_MOUNT_DIR = 'D',
 	CB_MOUNT_UP = 'U',
 	CB_MOUNT_FILE = 'F',
+	CB_MOUNT_SMALL = 'S',
 	CB_MOUNT_LINK = 'H',
 	CB_MOUNT_SYMLINK = 'L',
 	CB_MOUNT_FIFO = 'P',
@@ -64,6 +68,7 @@ struct cb_mount_entry {
 	struct cb_mount_xattr xattrs[CB_MOUNT_XATTRS_MAX];
 	size_t n_xattrs;
 	uint64_t size;
+	const void *content;   /* of a small file, size bytes */
 	bool linked;           /* more names may follow */
 	const uint8_t *chunks; /* n_chunks digests in a row */
 	size_t n_chunks;

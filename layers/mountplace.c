@@ -191,6 +191,11 @@ static int write_content(struct placing *p, const struct cb_mount_entry *e, int 
 			return failed("content", e->name, err);
 		at += len;
 	}
+	if (e->kind == CB_MOUNT_SMALL) {
+		if (cb_fd_write_all(fd, e->content, (size_t)e->size) < 0)
+			return failed("content", e->name, err);
+		return 0;
+	}
 	if (at != e->size)
 		return cb_err_set(err, CB_ERR_CORRUPT, "cache mount: \"%s\" is shorter than it should be", e->name);
 	return ftruncate(fd, (off_t)at) < 0 ? failed("length", e->name, err) : 0;
@@ -269,6 +274,7 @@ static int place(struct placing *p, const struct cb_mount_entry *e, struct cb_er
 	case CB_MOUNT_UP:
 		return leave(p, err);
 	case CB_MOUNT_FILE:
+	case CB_MOUNT_SMALL:
 		return place_file(p, e, err);
 	case CB_MOUNT_LINK:
 		return place_link(p, e, err);

@@ -266,6 +266,7 @@ static void hostile_lists(void **state)
 		{ "never closed", { "D", "Fa" }, CB_ERR_CORRUPT },
 		{ "something after the end", { "D", "U", "D", "U" }, CB_ERR_CORRUPT },
 		{ "a link to what is not there", { "D", "Hc", "U" }, CB_ERR_CORRUPT },
+		{ "a small file", { "D", "Sa", "Hc", "U" }, 0 },
 		{ "an unknown kind", { "D", "Ca", "U" }, CB_ERR_CORRUPT },
 	};
 
@@ -500,6 +501,9 @@ static void fill_mount(struct trip *t)
 		snprintf(name, sizeof(name), "small-%03u", i);
 		put_file(t->fd, name, 1000 + i, 100 + i * 50);
 	}
+	put_file(t->fd, "one", 4, 1);
+	put_file(t->fd, "small-512", 4, CB_MOUNT_SMALL_MAX);
+	put_file(t->fd, "small-513", 4, CB_MOUNT_SMALL_MAX + 1);
 	put_file(t->fd, "empty", 1, 0);
 	put_file(t->fd, "large", 2, (size_t)10 << 20);
 	assert_int_equal(mkdirat(t->fd, "sub", 0755), 0);
@@ -592,6 +596,22 @@ static void deltas(void **state)
 	}
 	later = export_as(t, t->keys, 1);
 	assert_in_range(later.sent, 16384, first.sent / 20);
+	/* And what its counters do: 150 small files that are new. */
+	for (unsigned int i = 0; i < 150; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "counter-%03u", i);
+		put_file(t->fd, name, 5000 + i, 10);
+	}
+	export_as(t, t->keys, 1);
+	for (unsigned int i = 0; i < 150; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "counter-%03u", i);
+		put_file(t->fd, name, 6000 + i, 11);
+	}
+	later = export_as(t, t->keys, 1);
+	assert_in_range(later.sent, 1, 8000);
 	assert_ok(import_as(t, t->keys, 1, "copy", &came, &err));
 	same_as_mount(t, "copy");
 }
