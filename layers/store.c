@@ -10,6 +10,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/fd.h"
@@ -213,6 +214,33 @@ static const char *writer_text(const char *writer)
 	return !strcmp(writer, "user") ? "without root" : "with one user id only";
 }
 
+/*
+ * Opaque directories are marked by attributes, and so are owners that are recorded. Without them some steps would fail
+ * in odd ways, others give wrong layers.
+ */
+static int check_attributes(const struct cb_store *store, struct cb_err **err)
+{
+	const char *kind = store->flavour == CB_STORE_TRUSTED ? "trusted" : "user";
+	cleanup_free char *name = cb_xasprintf("%s.cbuild.trial", kind);
+	cleanup_close int dir = openat(store->dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int r;
+
+	if (dir < 0)
+		return cb_err_errno(err, errno, "open the store %s", store->path);
+	if (fsetxattr(dir, name, "1", 1, 0) == 0) {
+		(void)fremovexattr(dir, name);
+		return 0;
+	}
+	/* Any other failure is one of the moment, or of who asks: what needs them will say so. */
+	if (errno != ENOTSUP)
+		return 0;
+	r = cb_err_set(err, CB_ERR_UNSUPPORTED,
+		"the store %s cannot be there: its file system keeps no attributes %s.*, which layers and owners need",
+		store->path, kind);
+	return cb_err_hint(err, r,
+		"put it on ext4, xfs, btrfs, or a tmpfs of Linux 6.6, with --root or CBUILD_ROOT; see cbuild doctor");
+}
+
 /* Compares what the store is with what is asked for, or records it in a new one. */
 static int check_meta(struct cb_store *store, struct cb_err **err)
 {
@@ -242,6 +270,9 @@ static int check_meta(struct cb_store *store, struct cb_err **err)
 		return 0;
 	}
 
+	r = check_attributes(store, err);
+	if (r < 0)
+		return r;
 	set = cb_db_prepare(store->db, "INSERT OR REPLACE INTO meta VALUES ('flavour', ?1)", err);
 	if (!set)
 		return cb_db_failed(store->db);

@@ -43,3 +43,9 @@ is "nothing is left" "$out" ""
 cb doctor --format json
 status 0 on_overlay "$CBUILD" doctor
 has "the doctor knows" "$out" "copies of all layers"
+
+say "a store on a file system without attributes is refused before anything runs"
+# shellcheck disable=SC2016
+status 125 unshare -Urm sh -ec 'mount -t ramfs none "$0" && exec "$@"' "$work/merged" env CBUILD_ROOT="$work/merged/store" "$CBUILD" build -q "$context"
+has "says what" "$out" "keeps no attributes user.*"
+has "and what to do" "$out" "put it on ext4"
