@@ -167,6 +167,28 @@ static int check_platforms(const struct cb_settings *settings, const struct outp
 	return 0;
 }
 
+/* What images carry needs an image to carry it. */
+static int check_inline(const struct cb_settings *settings, const struct outputs *outputs, struct cb_err **err)
+{
+	for (size_t i = 0; i < settings->cache_to.n; i++) {
+		bool inlined = false, image = false;
+		int r = cb_remotes_is_inline(settings->cache_to.v[i], &inlined, err);
+
+		for (size_t k = 0; k < outputs->n; k++)
+			image |= (cb_output_needs(outputs->v[k]) & CB_OUTPUT_LAYERS) != 0;
+		if (r < 0)
+			return r;
+		if (inlined && settings->squash)
+			return cb_err_set(err, CB_ERR_USAGE,
+				"--cache-to type=inline: an image with --squash does not have the layers of its steps");
+		if (inlined && !image) {
+			r = cb_err_set(err, CB_ERR_USAGE, "--cache-to type=inline: this build makes no image");
+			return cb_err_hint(err, r, "push one, or give an output of type image, oci or docker");
+		}
+	}
+	return 0;
+}
+
 static int make_outputs(const struct cb_settings *settings, struct outputs *outputs, struct cb_err **err)
 {
 	int r = 0;
@@ -189,6 +211,8 @@ static int make_outputs(const struct cb_settings *settings, struct outputs *outp
 		r = check_ci(settings, outputs, err);
 	if (r == 0)
 		r = check_platforms(settings, outputs, err);
+	if (r == 0)
+		r = check_inline(settings, outputs, err);
 	if (settings->iidfile || settings->quiet || settings->metadata_file)
 		outputs->needs |= CB_OUTPUT_LAYERS;
 	return r;

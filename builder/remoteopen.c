@@ -68,7 +68,7 @@ static int open_registry(const struct cb_remote_spec *spec, const struct cb_remo
 	if (r < 0)
 		return cb_err_wrap(err, CB_ERR_USAGE, "%s", opening->option);
 	*ret = spec->mounts ? cb_remote_tags_new(opening->registry, *ret_ref)
-			    : cb_remote_registry_new(opening->registry, *ret_ref);
+			    : cb_remote_registry_new(opening->registry, *ret_ref, opening->inlined);
 	return 0;
 }
 

@@ -10,8 +10,9 @@
 struct cb_remote_opening {
 	const struct cb_access *access;
 	struct cb_registry *registry;
-	const char *option; /* that named it, for errors */
-	bool to;            /* it is written to */
+	const char *option;          /* that named it, for errors */
+	bool to;                     /* it is written to */
+	cb_remote_inline_fn inlined; /* reads records that images carry; or NULL */
 };
 
 /** *ret_ref is set for a registry only, and must live as long as the cache. Nothing is asked yet. */

@@ -23,13 +23,24 @@ int cb_remotes_check_spec(const char *text, bool to, struct cb_err **err)
 	return cb_remote_spec_parse(text, to, &spec, err);
 }
 
+int cb_remotes_is_inline(const char *text, bool *ret, struct cb_err **err)
+{
+	__attribute__((cleanup(cb_remote_spec_done))) struct cb_remote_spec spec = { 0 };
+	int r = cb_remote_spec_parse(text, true, &spec, err);
+
+	if (r == 0)
+		*ret = spec.type == CB_REMOTE_INLINE;
+	return r;
+}
+
 static int open_end(
 	struct cb_remotes *remotes, struct cb_remote_end *end, const char *text, bool to, struct cb_err **err)
 {
 	const struct cb_remote_opening opening = { .access = &remotes->build->settings->access,
 		.registry = remotes->build->registry,
 		.to = to,
-		.option = to ? "--cache-to" : "--cache-from" };
+		.option = to ? "--cache-to" : "--cache-from",
+		.inlined = cb_remote_inline_read };
 	int r = cb_remote_spec_parse(text, to, &end->spec, err);
 
 	if (r < 0)
@@ -59,8 +70,14 @@ int cb_remotes_new(struct cb_build *build, struct cb_remotes **ret, struct cb_er
 	remotes->to = cb_newa0(struct cb_remote_end, settings->cache_to.n + 1);
 	for (size_t i = 0; i < settings->cache_from.n && r == 0; i++)
 		r = open_end(remotes, &remotes->from[remotes->n_from++], settings->cache_from.v[i], false, err);
-	for (size_t i = 0; i < settings->cache_to.n && r == 0; i++)
-		r = open_end(remotes, &remotes->to[remotes->n_to++], settings->cache_to.v[i], true, err);
+	for (size_t i = 0; i < settings->cache_to.n && r == 0; i++) {
+		bool inlined = false;
+
+		r = cb_remotes_is_inline(settings->cache_to.v[i], &inlined, err);
+		remotes->inlined |= inlined;
+		if (r == 0 && !inlined)
+			r = open_end(remotes, &remotes->to[remotes->n_to++], settings->cache_to.v[i], true, err);
+	}
 	if (r < 0)
 		return r;
 	*ret = CB_TAKE_PTR(remotes);

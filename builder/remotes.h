@@ -31,6 +31,9 @@ CB_DEFINE_CLEANUP(struct cb_remotes *, cb_remotes_free)
 /** Checks one --cache-from or --cache-to before anything is opened: CB_ERR_USAGE. */
 int cb_remotes_check_spec(const char *text, bool to, struct cb_err **err);
 
+/** Whether a --cache-to is of type inline. CB_ERR_USAGE. */
+int cb_remotes_is_inline(const char *text, bool *ret, struct cb_err **err);
+
 /* All take NULL for no remotes. */
 
 /** Coordinator: @vertex has its key. */
@@ -49,6 +52,19 @@ int cb_remotes_chain(struct cb_build *build, const struct cb_chain *chain, struc
 int cb_remotes_below(struct cb_build *build, const struct cb_vertex *vertex, struct cb_digest *ret);
 /** Any thread: @cache did not give what a record of it promised; some such, and it is left alone. */
 void cb_remotes_broke_promise(struct cb_remotes *remotes, const struct cb_remote_cache *cache);
+/**
+ * Coordinator, after the steps, before anything is given: waits for the answers about steps that nobody had to look at,
+ * no longer than steps do.
+ */
+int cb_remotes_settle(struct cb_remotes *remotes, struct cb_err **err);
+/**
+ * Coordinator, after the steps: what the image of the chain @target with @n layers (diff IDs, bottom first) carries in
+ * its config, under CB_REMOTES_INLINE, for --cache-to type=inline; NULL when that was not asked for. New reference.
+ */
+json_t *cb_remotes_inline(
+	struct cb_remotes *remotes, const struct cb_chain *target, const struct cb_digest *diff_ids, size_t n);
+/** Member of an image's config with records; a base image's own says nothing of what is built on it. */
+#define CB_REMOTES_INLINE "cbuild.cache.v1"
 /** Coordinator: @vertex was executed. */
 void cb_remotes_made(struct cb_remotes *remotes, const struct cb_vertex *vertex);
 /** Coordinator: a message CB_MSG_TASK; true when it was one of an upload. */

@@ -26,6 +26,7 @@ struct cb_remotes {
 	struct cb_build *build;
 	struct cb_remote_end *from, *to;
 	size_t n_from, n_to;
+	bool inlined;          /* records go into the image, too */
 	char *salt;            /* of all keys */
 	pthread_mutex_t mutex; /* of the maps */
 	pthread_cond_t answered;
@@ -72,6 +73,10 @@ int cb_remote_record_parse(const char *data, size_t len, struct cb_remote_record
 void cb_remote_record_done(struct cb_remote_record *record);
 /** The text; caller frees. */
 char *cb_remote_record_write(const struct cb_remote_record *record);
+
+/** A cb_remote_inline_fn. */
+int cb_remote_inline_read(const struct cb_manifest *manifest, const char *config, size_t len, struct cb_cachedoc *ret,
+	struct cb_err **err);
 
 /** Asks @end now: 0 with *ret, or 1 when it has none. */
 int cb_remotes_get_record(struct cb_remote_end *end, const struct cb_digest *key, struct cb_cancel *cancel,

@@ -428,11 +428,6 @@ static void keep_found(struct cb_build *build)
 	}
 }
 
-static bool answers_are_there(void *ctx)
-{
-	return cb_remotes_asking_idle(((struct cb_build *)ctx)->remotes);
-}
-
 int cb_remotes_finish(struct cb_remotes *remotes, struct cb_err **err)
 {
 	struct cb_build *build = remotes ? remotes->build : NULL;
@@ -446,8 +441,7 @@ int cb_remotes_finish(struct cb_remotes *remotes, struct cb_err **err)
 		return 0;
 	id = cb_build_show(build, "exporting cache");
 	cb_progress_started(build->progress, id);
-	remotes->settling = true;
-	r = cb_scheduler_wait(&build->scheduler, answers_are_there, err);
+	r = cb_remotes_settle(remotes, err);
 	if (r == 0)
 		r = export_all(remotes, err);
 	if (r == 0 && remotes->failed)

@@ -18,6 +18,7 @@ static const struct {
 	{ "registry", CB_REMOTE_REGISTRY, "ref", "ref", " ref " },
 	{ "s3", CB_REMOTE_S3, "bucket", "bucket",
 		" bucket region endpoint_url prefix access_key_id secret_access_key session_token use_path_style " },
+	{ "inline", CB_REMOTE_INLINE, NULL, NULL, " " },
 };
 
 void cb_remote_spec_done(struct cb_remote_spec *spec)
@@ -44,6 +45,12 @@ static int wrong(const struct parsing *p, const char *what, const char *hint, st
 	return hint ? cb_err_hint(err, CB_ERR_USAGE, "%s", hint) : CB_ERR_USAGE;
 }
 
+static const char *types_of(const struct parsing *p)
+{
+	return p->to && !p->mounts ? "types are local, http, registry, s3 and inline"
+				   : "types are local, http, registry and s3";
+}
+
 static int find_type(const struct parsing *p, const char *name, size_t *ret, struct cb_err **err)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
@@ -52,7 +59,7 @@ static int find_type(const struct parsing *p, const char *name, size_t *ret, str
 			return 0;
 		}
 	}
-	return wrong(p, "there is no such type", "types are local, http, registry and s3", err);
+	return wrong(p, "there is no such type", types_of(p), err);
 }
 
 static bool take_timeout(struct cb_remote_spec *spec)
@@ -62,6 +69,22 @@ static bool take_timeout(struct cb_remote_spec *spec)
 	spec->timeout_ns = CB_REMOTE_TIMEOUT_NS;
 	return !timeout || (cb_num_duration(timeout, &spec->timeout_ns) && spec->timeout_ns >= INT64_C(100000000) &&
 				   spec->timeout_ns <= INT64_C(3600000000000));
+}
+
+/* What an image carries is for its own layers, and part of the image. */
+static int check_inline(const struct cb_remote_spec *spec, const struct parsing *p, struct cb_err **err)
+{
+	if (p->mounts)
+		return wrong(p, "an image carries no cache mounts", NULL, err);
+	if (!p->to)
+		return wrong(p, "records in an image are read where the image is",
+			"use --cache-from type=registry,ref=IMAGE", err);
+	if (cb_str_eq(cb_remote_spec_get(spec, "mode"), "max"))
+		return wrong(p, "an image has the layers of its own steps only: mode=max is not possible",
+			"use type=registry with a name of its own for all steps", err);
+	if (cb_remote_spec_get(spec, "ignore-error"))
+		return wrong(p, "ignore-error has no meaning: what fails is the output of the image", NULL, err);
+	return 0;
 }
 
 static int take_mode(struct cb_remote_spec *spec, const struct parsing *p, struct cb_err **err)
@@ -125,7 +148,7 @@ static int check_attrs(const struct cb_remote_spec *spec, const struct parsing *
 		what = cb_xasprintf("unknown attribute \"%s\"", key);
 		return wrong(p, what, NULL, err);
 	}
-	if (!cb_remote_spec_get(spec, needed)) {
+	if (needed && !cb_remote_spec_get(spec, needed)) {
 		cleanup_free char *what = cb_xasprintf("%s= is missing", needed);
 
 		return wrong(p, what, NULL, err);
@@ -164,13 +187,15 @@ static int parse(const struct parsing *p, struct cb_remote_spec *ret, struct cb_
 	}
 	name = cb_remote_spec_get(ret, "type");
 	if (!name)
-		return wrong(p, "type= is missing", "types are local, http, registry and s3", err);
+		return wrong(p, "type= is missing", types_of(p), err);
 	r = find_type(p, name, &type, err);
 	ret->mounts = p->mounts;
 	if (r == 0)
 		r = p->mounts ? take_sizes(ret, p, err) : take_mode(ret, p, err);
 	if (r == 0)
 		r = check_attrs(ret, p, type, err);
+	if (r == 0 && types[type].type == CB_REMOTE_INLINE)
+		r = check_inline(ret, p, err);
 	if (r == 0)
 		ret->type = types[type].type;
 	return r;

@@ -11,7 +11,7 @@
 #include "base/strv.h"
 #include "layers/compress.h"
 
-enum cb_remote_type { CB_REMOTE_LOCAL_DIR, CB_REMOTE_HTTP, CB_REMOTE_REGISTRY, CB_REMOTE_S3 };
+enum cb_remote_type { CB_REMOTE_LOCAL_DIR, CB_REMOTE_HTTP, CB_REMOTE_REGISTRY, CB_REMOTE_S3, CB_REMOTE_INLINE };
 
 /** How long a step waits for a cache, unless timeout= says otherwise. */
 #define CB_REMOTE_TIMEOUT_NS INT64_C(10000000000)

@@ -5,6 +5,7 @@
 
 #include "builder/build.h"
 #include "builder/commit.h"
+#include "builder/remotes.h"
 #include "builder/squash.h"
 #include "layers/image.h"
 
@@ -116,6 +117,24 @@ static int fill_layer(struct cb_build *build, const struct cb_chain *chain, stru
 	return 0;
 }
 
+/* Records of the steps for --cache-to type=inline; those of a base image have nothing to say here. */
+static void set_inline(struct cb_build *build, size_t at, struct cb_result *result)
+{
+	cleanup_free struct cb_digest *diff_ids = cb_xcalloc(result->n_layers + 1, sizeof(*diff_ids));
+	json_t *records;
+
+	for (size_t i = 0; i < result->n_layers; i++)
+		diff_ids[i] = result->layers[i].diff_id;
+	records = cb_remotes_inline(build->remotes, cb_build_chain(build, at), diff_ids, result->n_layers);
+	if (result->config->extra)
+		json_object_del(result->config->extra, CB_REMOTES_INLINE);
+	if (!records)
+		return;
+	if (!result->config->extra)
+		result->config->extra = json_object();
+	json_object_set_new(result->config->extra, CB_REMOTES_INLINE, records);
+}
+
 static int fill_layers(
 	struct cb_build *build, size_t at, struct cb_result *result, bool base_blobs, struct cb_err **err)
 {
@@ -138,6 +157,7 @@ static int fill_layers(
 	cb_imagestate_finish(image, facts, n, result->has_epoch ? &result->epoch : NULL);
 	cb_image_config_free(result->config);
 	result->config = cb_image_config_copy(image->config);
+	set_inline(build, at, result);
 	result->config_json = cb_image_config_write(result->config, &result->config_len);
 	cb_digest_of(result->config_json, result->config_len, &result->config_digest);
 	return 0;
@@ -204,6 +224,8 @@ int cb_build_result(struct cb_build *build, size_t at, unsigned int needs, const
 	if (needs & CB_OUTPUT_LAYERS && build->settings->squash)
 		needs |= CB_OUTPUT_BASE_BLOBS;
 	if (needs & CB_OUTPUT_LAYERS)
+		r = cb_remotes_settle(build->remotes, err);
+	if (r == 0 && needs & CB_OUTPUT_LAYERS)
 		r = fill_layers_or_repair(build, at, result, needs & CB_OUTPUT_BASE_BLOBS, err);
 	if (r == 0 && needs & CB_OUTPUT_LAYERS && build->settings->squash)
 		r = cb_squash_result(build, build->settings->squash, compression, result, err);

@@ -19,7 +19,7 @@ const struct cb_opt cb_build_options[] = {
 	{ "cache-from", 0, VALUE, SET_CACHE_FROM, "SOURCE", "look for results in a remote cache too: type=registry|local|http|s3 and where", NULL },
 	{ "cache-mount-from", 0, VALUE, SET_CACHE_MOUNT_FROM, "SOURCE", "fill empty cache mounts of steps that run: type=registry|local|http|s3 and where, branch=, fallback=, id=", NULL },
 	{ "cache-mount-to", 0, VALUE, SET_CACHE_MOUNT_TO, "DEST", "keep cache mounts that steps used: type=registry|local|http|s3 and where, branch=, max-size=, id=", NULL },
-	{ "cache-to", 0, VALUE, SET_CACHE_TO, "DEST", "give results to a remote cache: type=registry|local|http|s3 and where; mode=max: of all steps", NULL },
+	{ "cache-to", 0, VALUE, SET_CACHE_TO, "DEST", "give results to a remote cache: type=registry|inline|local|http|s3 and where; mode=max: of all steps", NULL },
 	{ "call", 0, VALUE, SET_CALL, "METHOD[,format=json]", "build, or only answer: check, outline (arguments, secrets), targets (stages)", "build|check|outline|targets" },
 	{ "cgroup-parent", 0, VALUE, SET_CGROUP_PARENT, "PATH", "make the control groups of RUN steps below PATH", NULL },
 	{ "check", 0, FLAG, SET_CHECK, NULL, "report build checks and build nothing: --call=check", NULL },

@@ -26,34 +26,6 @@ void cb_fetched_done(struct cb_fetched *f)
 	*f = (struct cb_fetched){ 0 };
 }
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c |= 0x20;
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-/* Percent-decodes @len bytes; malformed escapes stay. NULL when a NUL comes out. */
-static char *unescape(const char *s, size_t len)
-{
-	cleanup_buf struct cb_buf out = { 0 };
-
-	for (size_t i = 0; i < len; i++) {
-		int high = i + 2 < len ? hex_digit(s[i + 1]) : -1, low = i + 2 < len ? hex_digit(s[i + 2]) : -1;
-		char c = s[i];
-
-		if (c == '%' && high >= 0 && low >= 0) {
-			c = (char)(high * 16 + low);
-			i += 2;
-		}
-		if (c == '\0')
-			return NULL;
-		cb_buf_addc(&out, c);
-	}
-	return cb_buf_take(&out);
-}
-
 char *cb_fetch_url_name(const char *url)
 {
 	const char *scheme = strstr(url, "://"), *path = scheme ? scheme + 3 : url;
@@ -61,7 +33,7 @@ char *cb_fetch_url_name(const char *url)
 	const char *slash;
 
 	path += strcspn(path, "/?#");
-	plain = unescape(path, strcspn(path, "?#"));
+	plain = cb_http_url_unescape(path, strcspn(path, "?#"));
 	for (size_t len = plain ? strlen(plain) : 0; len && plain[len - 1] == '/'; len--)
 		plain[len - 1] = '\0';
 	slash = plain ? strrchr(plain, '/') : NULL;

@@ -174,6 +174,8 @@ char *cb_http_url_redact(const char *url);
 char *cb_http_url_origin(const char *url);
 /** Appends @s with everything but unreserved characters percent-encoded. */
 void cb_http_url_escape(struct cb_buf *out, const char *s);
+/** Percent-decodes @len bytes; malformed escapes stay. NULL when a NUL comes out; caller frees. */
+char *cb_http_url_unescape(const char *s, size_t len);
 /** Resolves @ref (a Location header) against the absolute URL @base. CB_ERR_CORRUPT when that is no http URL. */
 int cb_http_url_join(const char *base, const char *ref, char **ret, struct cb_err **err);
 

@@ -108,6 +108,33 @@ void cb_http_url_escape(struct cb_buf *out, const char *s)
 	}
 }
 
+static int hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+char *cb_http_url_unescape(const char *s, size_t len)
+{
+	cleanup_buf struct cb_buf out = { 0 };
+
+	for (size_t i = 0; i < len; i++) {
+		int high = i + 2 < len ? hex_digit(s[i + 1]) : -1, low = i + 2 < len ? hex_digit(s[i + 2]) : -1;
+		char c = s[i];
+
+		if (c == '%' && high >= 0 && low >= 0) {
+			c = (char)(high * 16 + low);
+			i += 2;
+		}
+		if (c == '\0')
+			return NULL;
+		cb_buf_addc(&out, c);
+	}
+	return cb_buf_take(&out);
+}
+
 /* "127.x.y.z", all four numbers there, so that "127.evil.org" is none. */
 static bool is_ipv4_loopback(const char *host)
 {

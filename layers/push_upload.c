@@ -541,6 +541,34 @@ int cb_registry_upload(struct cb_registry *reg, const struct cb_ref *ref, const 
 	return r < 0 ? r : job.outcome;
 }
 
+struct has_job {
+	const struct cb_upload *what;
+	const char *name;
+	bool there;
+};
+
+static int has_at(struct cb_target *t, void *userdata, struct cb_err **err)
+{
+	struct has_job *job = userdata;
+	struct upload u = { .t = t, .what = job->what, .name = job->name, .fd = -EBADF };
+	int r = is_there(&u, err);
+
+	job->there = r > 0;
+	return r < 0 ? r : 0;
+}
+
+int cb_registry_has_blob(struct cb_registry *reg, const struct cb_ref *ref, const struct cb_descriptor *blob,
+	struct cb_cancel *cancel, struct cb_err **err)
+{
+	cleanup_free char *name = cb_xasprintf("blob %s", blob->digest.text);
+	const struct cb_upload what = { .digest = blob->digest, .size = blob->size };
+	struct has_job job = { .what = &what, .name = name };
+	struct cb_target_query q = cb_target_push_query(ref, cancel);
+	int r = cb_target_each(reg, &q, has_at, &job, err);
+
+	return r < 0 ? r : job.there;
+}
+
 /* Permission */
 
 static int may_push_at(struct cb_target *t, void *userdata, struct cb_err **err)

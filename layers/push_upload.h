@@ -43,6 +43,10 @@ enum cb_upload_outcome {
 int cb_registry_upload(struct cb_registry *registry, const struct cb_ref *ref, const struct cb_upload *upload,
 	struct cb_cancel *cancel, struct cb_err **err);
 
+/** 1 when @ref's repository has the blob, with that size, else 0. */
+int cb_registry_has_blob(struct cb_registry *registry, const struct cb_ref *ref, const struct cb_descriptor *blob,
+	struct cb_cancel *cancel, struct cb_err **err);
+
 /**
  * Stores the document of @len bytes under @name, a tag or its own digest, after all it refers to is there. The digest
  * that the registry answers with must be that of the bytes: CB_ERR_CORRUPT otherwise.

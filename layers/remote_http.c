@@ -2,9 +2,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <openssl/evp.h>
-
 #include "base/strv.h"
+#include "layers/regauth.h"
 #include "layers/remotecache.h"
 
 struct server {
@@ -175,11 +174,12 @@ static void take_url(struct server *s, const char *url)
 	const char *at = memrchr(host, '@', len);
 
 	if (at) {
-		size_t n = (size_t)(at - host);
-		cleanup_free unsigned char *text = cb_xmalloc(4 * (n / 3 + 1) + 1);
+		size_t len_user = CB_MIN(strcspn(host, ":"), (size_t)(at - host));
+		const char *colon = host + len_user < at ? host + len_user + 1 : at;
+		cleanup_free char *user = cb_http_url_unescape(host, len_user);
+		cleanup_free char *password = cb_http_url_unescape(colon, (size_t)(at - colon));
 
-		EVP_EncodeBlock(text, (const unsigned char *)host, (int)n);
-		s->authorization = cb_xasprintf("Basic %s", (const char *)text);
+		s->authorization = cb_regauth_basic(user ? user : "", password ? password : "");
 		s->base = cb_xasprintf("%.*s%s", (int)(host - url), url, at + 1);
 	} else {
 		s->base = cb_xstrdup(url);

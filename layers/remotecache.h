@@ -19,8 +19,10 @@
 #include "base/buf.h"
 #include "base/cancel.h"
 #include "base/err.h"
+#include "layers/cachedoc.h"
 #include "layers/descriptor.h"
 #include "layers/http.h"
+#include "layers/manifest.h"
 #include "layers/ref.h"
 #include "layers/registry.h"
 
@@ -71,11 +73,16 @@ int cb_remote_http_new(const struct cb_remote_http_options *options, struct cb_r
 #define CB_MEDIA_CACHE_CONFIG "application/vnd.cbuild.cache.config.v1+json"
 /** Media type of lists of files there (layers/filelist.h). */
 #define CB_MEDIA_CACHE_FILES "application/vnd.cbuild.cache.files.v1"
+/** Adds the records that an image has in its config. */
+typedef int (*cb_remote_inline_fn)(const struct cb_manifest *manifest, const char *config, size_t len,
+	struct cb_cachedoc *ret, struct cb_err **err);
 /**
- * The repository and tag @ref: one image manifest whose config holds the records and whose layers are the blobs.
- * Written whole by finish. Both borrowed.
+ * The repository and tag @ref: one image manifest whose config is a document of records (layers/cachedoc.h) and whose
+ * layers are the blobs. finish joins what was put with what others have put there meanwhile. A @ref that is an image,
+ * or an index of some, is read with @inlined (may be NULL) and never written. Both borrowed.
  */
-struct cb_remote_cache *cb_remote_registry_new(struct cb_registry *registry, const struct cb_ref *ref);
+struct cb_remote_cache *cb_remote_registry_new(
+	struct cb_registry *registry, const struct cb_ref *ref, cb_remote_inline_fn inlined);
 
 /**
  * The same, with a manifest for each record under the tag "<tag of @ref>-<20 hex digits of the key>": its config is the

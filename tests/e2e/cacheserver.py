@@ -1,10 +1,12 @@
 """A server for the tests of remote caches: GET, HEAD and PUT of files below a directory.
 
-cacheserver.py PORT-FILE DIRECTORY LOG [s3] [grumpy] [delay=MS] [stuck]
+cacheserver.py PORT-FILE DIRECTORY LOG [s3] [grumpy] [delay=MS] [stuck] [bazel]
 s3: every request must be signed (AWS Signature Version 4, key AKIDTEST, secret sekret, region eu-test-1).
 grumpy: every request is answered with status 500.
 delay: every request is answered that much later, as by a server far away.
 stuck: requests to read are never answered.
+bazel: records must be ActionResult messages; they get the name of a worker, as bazel-remote gives it, and are only there
+while all files that they name are.
 While DIRECTORY/lost is there, blobs are said to be there and are gone when they are asked for.
 """
 import hashlib
@@ -52,6 +54,46 @@ def signature_is_right(method, path, headers, body):
     return hmac.compare_digest(hmac.new(secret, text.encode(), hashlib.sha256).hexdigest(), parts["Signature"])
 
 
+def fields(data):
+    """The fields of a message: number, wire type, value."""
+    at = 0
+
+    def varint():
+        nonlocal at
+        value = shift = 0
+        while True:
+            byte = data[at]
+            at += 1
+            value |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                return value
+
+    while at < len(data):
+        tag = varint()
+        if tag & 7 == 0:
+            yield tag >> 3, 0, varint()
+        elif tag & 7 == 2:
+            size = varint()
+            if at + size > len(data):
+                raise ValueError("longer than the message")
+            yield tag >> 3, 2, data[at:at + size]
+            at += size
+        else:
+            raise ValueError("wire type %d" % (tag & 7))
+
+
+def named_files(message):
+    """The digests of the output files of an ActionResult."""
+    for number, kind, value in fields(message):
+        if (number, kind) == (2, 2):
+            file = {n: v for n, _, v in fields(value)}
+            digest = {n: v for n, _, v in fields(file[2])}
+            if not file[1] or len(digest[1]) != 64:
+                raise ValueError("a file without name or digest")
+            yield digest[1].decode(), digest.get(2, 0)
+
+
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -72,6 +114,13 @@ class Handler(http.server.BaseHTTPRequestHandler):
             log.write("UNSIGNED %s %s\n" % (self.command, self.path))
             return self.answer(403, b"SignatureDoesNotMatch")
         log.write("%s %s\n" % (self.command, self.path))
+        if self.command == "PUT" and "bazel" in options and "/ac/" in path:
+            try:
+                list(named_files(body))
+            except (ValueError, IndexError, KeyError) as error:
+                log.write("REFUSED %s: %r\n" % (self.path, error))
+                return self.answer(400, b"no ActionResult")
+            body += b"\x4a\x08\x0a\x06worker"
         if self.command == "PUT":
             os.makedirs(os.path.dirname(path), exist_ok=True)
             with open(path + ".tmp%d" % id(self), "wb") as file:
@@ -85,6 +134,11 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 data = file.read()
         except OSError:
             return self.answer(404)
+        if "bazel" in options and "/ac/" in path:
+            for digest, size in named_files(data):
+                blob = os.path.join(root, "cas", digest)
+                if not os.path.exists(blob) or os.path.getsize(blob) != size:
+                    return self.answer(404)
         return self.answer(200, data)
 
     do_GET = do_HEAD = do_PUT = handle_any

@@ -70,3 +70,51 @@ FROM $registry/base@sha256:$(printf %064d 1)
 RUN true
 END
 status 1 "$CBUILD" build --ca-cert "$work/ca.crt" "$context"
+
+say "a registry that wants a certificate of its clients"
+openssl req -newkey rsa:2048 -nodes -keyout "$work/client.key" -out "$work/client.csr" -subj /CN=builder 2>/dev/null
+openssl x509 -req -in "$work/client.csr" -CA "$work/ca.crt" -CAkey "$work/ca.key" -CAcreateserial -days 2 -out "$work/client.cert" 2>/dev/null
+openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/other.key" -out "$work/other.cert" -days 2 -subj /CN=stranger 2>/dev/null
+kill "$registry_pid" && wait "$registry_pid" 2>/dev/null || true
+sed -e '/^auth:/d' -e "s|tls: {|&clientcas: [$work/ca.crt], |" "$work/tls.yml" >"$work/mutual.yml"
+docker-registry serve "$work/mutual.yml" >"$work/mutual.log" 2>&1 &
+registry_pid=$!
+for _ in $(seq 100); do
+	! curl -s --cacert "$work/ca.crt" --cert "$work/client.cert" --key "$work/client.key" -o /dev/null "https://$registry/v2/" || break
+	sleep 0.1
+done
+in_home() {
+	local got=0
+	HOME=$work/home "$@" || got=$?
+	echo "status $got"
+}
+# with_certificates NAME... -- COMMAND...: with these files in certs.d of the user
+with_certificates() {
+	local certs=$work/home/.config/containers/certs.d/$registry
+	rm -rf "${work:?}/home" && mkdir -p "$certs"
+	while [ "$1" != -- ]; do
+		cp "$work/$1" "$certs/client.${1##*.}"
+		shift
+	done
+	shift
+	cp "$work/ca.crt" "$certs/ca.crt"
+	status 0 in_home "$@"
+}
+context mutual <<END
+FROM $registry/base:gzip
+RUN echo it works > /works
+END
+mtls=("$CBUILD" build --no-cache --pull -t "$registry/mutual:1" --push --progress plain "$context")
+with_certificates -- "${mtls[@]}"
+has "without one" "$out" "status 1"
+with_certificates other.cert other.key -- "${mtls[@]}"
+has "with a stranger's" "$out" "status 1"
+with_certificates client.cert client.key -- "${mtls[@]}"
+has "with the right one, pulled and pushed" "$out" "status 0"
+with_certificates client.key -- "${mtls[@]}"
+hasnt "a key without its certificate" "$out" "status 0"
+with_certificates client.cert client.key -- "$CBUILD" build --progress plain --cache-to "type=registry,ref=$registry/cache" "$context"
+hasnt "a cache there, given" "$out" WARNING
+with_certificates client.cert client.key -- "$CBUILD" build --root "$work/store-2" --progress plain --cache-from "$registry/cache" "$context"
+hasnt "a cache there, taken" "$out" WARNING
+has "a cache there, taken" "$out" CACHED

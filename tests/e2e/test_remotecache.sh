@@ -19,7 +19,7 @@ END
 mkdir "$context/lib" "$context/app"
 echo lib >"$context/lib/l" && echo 1 >"$context/app/a" && echo 2 >"$context/app/b"
 cp -R "$context" "$work/pristine"
-servers=()
+servers=() joining=()
 at_end() { kill "${servers[@]}"; }
 
 # machine NAME: an empty store
@@ -156,10 +156,92 @@ is "a plain image manifest" "$(curl -fs -H 'Accept: application/vnd.oci.image.ma
 
 for layer in $(curl -fs -H 'Accept: application/vnd.oci.image.manifest.v1+json' "http://$registry/v2/cache/manifests/1" |
 	jq -r '.layers[]|select(.mediaType|test("tar"))|.digest[7:]'); do
-	rm -rf "$work/registry/docker/registry/v2/blobs/sha256/${layer:0:2}/$layer"
+	rm -rf "$work/registry/docker/registry/v2/blobs/sha256/${layer:0:2}/${layer:?}"
 done
 lost registry "$registry/cache:1" "type=registry,ref=$registry/cache:1"
 found registry "$registry/cache:1"
+
+say "registry: what several builds give is joined"
+context join <<<"FROM $registry/busybox"
+cat >>"$context/Buildfile" <<'END'
+ARG who
+RUN echo "$who" > /who
+END
+for who in a b; do
+	machine "join-$who"
+	cb build --progress none --build-arg who=$who --cache-to "type=registry,ref=$registry/joined" "$context"
+done
+for who in c d e f; do
+	CBUILD_ROOT=$work/store-join-$who "$CBUILD" build --progress none --build-arg who=$who \
+		--cache-to "type=registry,ref=$registry/joined" "$context" >"$work/join-$who.out" 2>&1 &
+	joining[${#joining[@]}]=$!
+done
+for pid in "${joining[@]}"; do wait "$pid" || fail "a build beside others failed"; done
+machine join-all
+for who in a b; do
+	statuses --build-arg who=$who --cache-from "$registry/joined"
+	is "the records of $who" "$steps" "cached"
+done
+found=0
+for who in c d e f; do
+	statuses --build-arg who=$who --cache-from "$registry/joined"
+	[ "$steps" != cached ] || found=$((found + 1))
+done
+say "of four at the same moment, $found stayed"
+[ "$found" -ge 1 ] || fail "none of four builds at the same moment left its records"
+printf 'FROM %s/busybox\nRUN echo new > /new\n' "$registry" >"$context/Buildfile"
+blob=$(curl -fs -H 'Accept: application/vnd.oci.image.manifest.v1+json' "http://$registry/v2/joined/manifests/latest" |
+	jq -r '[.layers[]|select(.mediaType|test("tar"))][0].digest[7:]')
+rm -r "$work/registry/docker/registry/v2/blobs/sha256/${blob:0:2}/${blob:?}"
+machine join-new
+cb build --progress plain --cache-to "type=registry,ref=$registry/joined" "$context"
+hasnt "a blob that was deleted is in nobody's way" "$out" WARNING
+machine join-see
+statuses --cache-from "$registry/joined"
+is "the new record" "$steps" "cached"
+cb build --progress plain --cache-to "type=registry,ref=$registry/busybox" "$context"
+has "an image is not replaced by a cache" "$out" "an image has this name"
+cb build --progress plain --cache-from "$registry/busybox" --no-cache-filter none "$context"
+
+say "inline: records in the image"
+context inline <<END
+FROM $registry/busybox
+RUN echo one > /one
+COPY two /two
+COPY --link three /three
+RUN cat /one /two /three > /all
+END
+echo 2 >"$context/two" && echo 3 >"$context/three"
+digest_of() { curl -fsI -H 'Accept: application/vnd.oci.image.manifest.v1+json' "http://$registry/v2/$1" | tr -d '\r' | sed -n 's/^[Dd]ocker-[Cc]ontent-[Dd]igest: //p'; }
+push=(-o "type=registry,name=$registry/inline:1,oci-mediatypes=true" --cache-to type=inline)
+machine inline-1
+cb build --progress none "${push[@]}" "$context"
+first=$(digest_of inline/manifests/1)
+cb build --progress none "${push[@]}" "$context"
+is "the same image from the store" "$(digest_of inline/manifests/1)" "$first"
+machine inline-2
+statuses --cache-from "type=registry,ref=$registry/inline:1" "${push[@]}"
+is "all from the image" "$steps" "cached cached cached cached"
+is "no layer came" "$(find "$CBUILD_ROOT/snapshots" -mindepth 1 -maxdepth 1 | wc -l)" 0
+is "the same image from itself" "$(digest_of inline/manifests/1)" "$first"
+machine inline-3
+echo changed >"$context/three"
+statuses --cache-from "$registry/inline:1" -o "$work/inline"
+is "what was changed ran" "$steps" "cached cached ran ran"
+is "the result" "$(tr '\n' ' ' <"$work/inline/all")" "one 2 changed "
+machine inline-4
+mkdir "$work/child" && echo "FROM $registry/inline:1" >"$work/child/Buildfile"
+cb build --progress none -o "type=registry,name=$registry/child:1,oci-mediatypes=true" "$work/child"
+is "what is built on it does not carry its records" "$(curl -fs "http://$registry/v2/child/blobs/$(curl -fs -H 'Accept: application/vnd.oci.image.manifest.v1+json' "http://$registry/v2/child/manifests/1" | jq -r .config.digest)" | jq 'has("cbuild.cache.v1")')" false
+cb build --progress plain --cache-from "$registry/busybox" "$context"
+has "an image without records" "$out" "the image has no records"
+skopeo_ copy -q --src-tls-verify=false "docker://$registry/inline:1" "oci:$work/inline-oci:1"
+status 2 "$CBUILD" build --cache-to type=inline -o "$work/files" "$context"
+has "no image to carry them" "$out" "this build makes no image"
+status 2 "$CBUILD" build --cache-to type=inline,mode=max "$context"
+status 2 "$CBUILD" build --cache-to type=inline --squash "$context"
+has "nothing to carry" "$out" "does not have the layers of its steps"
+status 2 "$CBUILD" build --cache-from type=inline "$context"
 
 serve s3
 export AWS_ACCESS_KEY_ID=AKIDTEST AWS_SECRET_ACCESS_KEY=sekret
