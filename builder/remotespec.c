@@ -135,6 +135,39 @@ static const char *common_attrs(const struct parsing *p)
 	return p->to ? " mode ignore-error " : " timeout ";
 }
 
+#define AS_IMAGE "layers of a cache are compressed as those of the image"
+
+/* Attributes of other builders' --cache-to that can only have one value here. */
+static const struct {
+	const char *name, *value; /* that it may have; NULL: none */
+	const char *type;         /* of which it is one; NULL: of all but inline */
+	const char *what, *hint;
+} fixed[] = {
+	{ "oci-mediatypes", "true", "registry", "a cache is an OCI manifest: oci-mediatypes=true only", NULL },
+	{ "image-manifest", "true", "registry", "a cache is one image manifest: image-manifest=true only", NULL },
+	{ "force-compression", "false", NULL, AS_IMAGE ": force-compression=false only",
+		"give force-compression to the output of the image" },
+	{ "compression", NULL, NULL, AS_IMAGE ": compression is not possible",
+		"give it to the output of the image: -o type=image,compression=zstd" },
+	{ "compression-level", NULL, NULL, AS_IMAGE ": compression-level is not possible",
+		"give it to the output of the image: -o type=image,compression-level=9" },
+};
+
+/* 1 when @key is one of those and has its value, 0 when it is none. */
+static int check_fixed(
+	const struct cb_remote_spec *spec, const struct parsing *p, size_t type, const char *key, struct cb_err **err)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(fixed) && p->to && !p->mounts; i++) {
+		if (strcmp(fixed[i].name, key) != 0 || types[type].type == CB_REMOTE_INLINE ||
+			(fixed[i].type && strcmp(fixed[i].type, types[type].name) != 0))
+			continue;
+		if (fixed[i].value && cb_str_eq(cb_remote_spec_get(spec, key), fixed[i].value))
+			return 1;
+		return wrong(p, fixed[i].what, fixed[i].hint, err);
+	}
+	return 0;
+}
+
 static int check_attrs(const struct cb_remote_spec *spec, const struct parsing *p, size_t type, struct cb_err **err)
 {
 	const char *needed = p->to ? types[type].needs_to : types[type].needs_from;
@@ -142,8 +175,11 @@ static int check_attrs(const struct cb_remote_spec *spec, const struct parsing *
 	for (size_t i = 0; i < spec->attrs.n; i++) {
 		cleanup_free char *key = cb_xstrndup(spec->attrs.v[i], strcspn(spec->attrs.v[i], "="));
 		cleanup_free char *word = cb_xasprintf(" %s ", key), *what = NULL;
+		int r = check_fixed(spec, p, type, key, err);
 
-		if (!strcmp(key, "type") || strstr(common_attrs(p), word) || strstr(types[type].attrs, word))
+		if (r < 0)
+			return r;
+		if (r > 0 || !strcmp(key, "type") || strstr(common_attrs(p), word) || strstr(types[type].attrs, word))
 			continue;
 		what = cb_xasprintf("unknown attribute \"%s\"", key);
 		return wrong(p, what, NULL, err);
