@@ -87,7 +87,11 @@ static void fails(void **state)
 
 		assert_int_equal(run(&job, i % 2 ? pool : NULL, 15, &err), CB_ERR_LIMIT);
 		assert_string_equal(cb_err_msg(err), "as told");
-		assert_true(job.done < 1219);
+		/* Helpers may do the rest before the thread that failed gets to say so. */
+		if (i % 2)
+			assert_true(job.done >= i && job.done <= 1219);
+		else
+			assert_int_equal(job.done, i);
 	}
 	cb_pool_free(pool);
 }

@@ -173,6 +173,7 @@ static bool handle(struct httpd_request *req)
 {
 	struct fake_registry *reg = req->userdata;
 	const struct fake_item *item;
+	struct fake_item *sent = NULL;
 	char digest[128];
 	bool keep;
 	fake_fault fault = reg->fault;
@@ -192,12 +193,17 @@ static bool handle(struct httpd_request *req)
 		pthread_mutex_unlock(&reg->lock);
 		return keep;
 	}
+	/* A copy: another request may replace or delete it while it is being sent. */
 	item = find(reg, req->path, digest, sizeof(digest));
+	if (item)
+		sent = item_new(item->data.data, item->data.len, item->type);
 	pthread_mutex_unlock(&reg->lock);
-	if (!item)
+	if (!sent)
 		return httpd_text(
 			req, 404, NULL, "{\"errors\":[{\"code\":\"UNKNOWN\",\"message\":\"unknown to us\"}]}");
-	return send_item(req, item, digest);
+	keep = send_item(req, sent, digest);
+	item_free(sent);
+	return keep;
 }
 
 void fake_registry_start(struct fake_registry *reg)
