@@ -76,6 +76,12 @@ must_not "hard link or copy" "echo 1 > /f; ln /f /g" "echo 1 > /f; cp /f /g"
 must_not "directory replaced" "mkdir -p /old; touch /old/d" "rm -r /old; mkdir /old; touch /old/d"
 must_not "a time that is chosen" "touch -d @1000 /f" "touch -d @2000 /f"
 must_not "empty directory" "true" "mkdir /empty"
+must_not "the bit for set-user-id" "echo 1 > /f; chmod 755 /f" "echo 1 > /f; chmod 4755 /f"
+must_not "another type" "echo > /f" "mkdir /f"
+must_not "a pipe or a file" "touch /f" "mkfifo /f"
+must_not "another name" "echo 1 > /f" "echo 1 > /g"
+must_not "other bytes of the same size and time" "echo 12 > /f; touch -d @9 /f" "echo 21 > /f; touch -d @9 /f"
+must_not "a deleted name that was made again" "rm /old/b" "rm /old/b; touch -d @6 /old/b"
 
 say "another file system below"
 context below <<END
