@@ -5,6 +5,7 @@ need python3 openssl jq
 pids=()
 leave() {
 	local status=$?
+	set +e
 	[ ${#pids[@]} = 0 ] || kill "${pids[@]}" 2>/dev/null || true
 	wait 2>/dev/null
 	(exit $status)
