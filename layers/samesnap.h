@@ -7,8 +7,8 @@
  * are only known to be such, since no two runs can agree in them. Change and access times, inode numbers and what
  * overlayfs notes for itself are left out.
  *
- * The shape is the print without the content of files and without attributes: it costs no reading and one call an entry,
- * and mostly says already that two differ.
+ * The shape is the print without the content of files and without attributes: it costs no reading and one call an
+ * entry, and mostly says already that two differ.
  */
 #ifndef CB_LAYERS_SAMESNAP_H
 #define CB_LAYERS_SAMESNAP_H
