@@ -80,7 +80,7 @@ printf 'FROM localhost:1/none:1\nLABEL a=%s\n' "\$GOPATH" >"$context/Buildfile"
 status 1 "$CBUILD" build --check "$context"
 has "an image that cannot be had" "$out" "warning: the base image is not known"
 has "the rest is checked" "$out" "UndefinedVar"
-printf 'FROM --platform=$BUILDPLATFORM scratch AS a\nFROM scratch\nCOPY --from=a . /\n' >"$context/Buildfile"
+printf 'FROM --platform=%s scratch AS a\nFROM scratch\nCOPY --from=a . /\n' "\$BUILDPLATFORM" >"$context/Buildfile"
 cb build --check "$context"
 hasnt "scratch is no image" "$out" "not known"
 # shellcheck disable=SC2016

@@ -1,6 +1,8 @@
 # users: any
 # RUN --mount: bind, cache, tmpfs, secret, ssh; what is mounted works and leaves no trace.
 . "$CBUILD_SOURCE/tests/e2e/lib.sh"
+agent_pid=
+at_end() { [ -z "$agent_pid" ] || kill "$agent_pid"; }
 push_busybox
 base=$registry/busybox
 build() { cb build -o "type=oci,dest=$work/out.tar" "$@"; }
@@ -253,7 +255,6 @@ if command -v ssh-agent >/dev/null && command -v ssh-keygen >/dev/null && comman
 	ssh-keygen -q -t ed25519 -N '' -C test-key -f "$work/key"
 	eval "$(ssh-agent -s -a "$work/agent.sock")" >/dev/null
 	agent_pid=$SSH_AGENT_PID
-	at_end() { kill $agent_pid; }
 	ssh-add -q "$work/key"
 	context ssh <<END
 FROM $base
