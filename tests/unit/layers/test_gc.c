@@ -192,6 +192,7 @@ static void named_images_stay(void **state)
 	assert_ok(cb_stored_image_load(fx->store, &desc, NULL, &image, &err));
 	assert_code(cb_blob_has(fx->store, &digest, NULL, &err), 1);
 	assert_ok(cb_tag_remove(fx->store, "named", &err));
+	usleep(30000);
 	reopen(fx);
 	assert_ok(cb_gc_run(fx->store, &what, &result, &err));
 	assert_int_equal(result.items, 3);
