@@ -155,6 +155,20 @@ static int hand_down_own(struct base *base, int parent, int dir, unsigned int se
 	return -1;
 }
 
+/*
+ * True when @dir has processes and is not the root of all, which may have both. The kernel says so itself for memory
+ * only: the controllers that work on threads (cpu, cpuset, pids) it enables, and then no child takes a process.
+ */
+static bool has_processes(int dir)
+{
+	cleanup_free char *text = NULL;
+
+	if (faccessat(dir, "cgroup.type", F_OK, 0) < 0)
+		return false;
+	text = read_text(dir, "cgroup.procs");
+	return text && *text;
+}
+
 /* Our directory below @path with the controllers of @set. 0, or -1 with errno and nothing made. */
 static int base_try(struct base *base, const char *path, bool own, const char *name, unsigned int set)
 {
@@ -171,11 +185,13 @@ static int base_try(struct base *base, const char *path, bool own, const char *n
 	if (base->v2 && faccessat(parent, "cgroup.procs", W_OK, AT_EACCESS) < 0)
 		return -1;
 	cb_cgroup_sweep(parent);
-	if (base->v2 && hand_down(parent, set) < 0) {
-		occupied = own && errno == EBUSY;
-		if (!occupied)
-			return -1;
+	occupied = base->v2 && has_processes(parent);
+	if (occupied && !own) {
+		errno = EBUSY;
+		return -1;
 	}
+	if (base->v2 && !occupied && hand_down(parent, set) < 0)
+		return -1;
 	dir = make_locked(parent, name);
 	if (dir < 0)
 		return -1;
@@ -468,6 +484,8 @@ void cb_cgroups_usage(const struct cb_cgroups *groups, unsigned int number, stru
 				read_number(dir, base->v2 ? "memory.peak" : "memory.max_usage_in_bytes", NULL);
 			ret->oom_kills =
 				read_number(dir, base->v2 ? "memory.events" : "memory.oom_control", "oom_kill");
+			/* Only v2 tells a kill for this limit from one for a limit above, or for the host. */
+			ret->memory_reached = base->v2 ? read_number(dir, "memory.events", "oom") : ret->oom_kills;
 		}
 		if (base->controllers & CB_CONTROLLER_PIDS)
 			ret->pids_refused = read_number(dir, "pids.events", "max");
@@ -484,6 +502,23 @@ void cb_cgroups_remove(const struct cb_cgroups *groups, unsigned int number)
 		(void)unlinkat(groups->v[i].dir, name, AT_REMOVEDIR);
 }
 
+/* A v2 group may be without the controller, as our leaf is: then its memory is counted by the nearest one above. */
+static uint64_t own_oom_kills(const struct cb_cgroup_hierarchy *h)
+{
+	cleanup_free char *path = cb_xstrdup(h->own);
+	const char *file = h->v2 ? "memory.events" : "memory.oom_control";
+
+	for (size_t stop = strlen(h->mount);;) {
+		cleanup_close int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		if (dir >= 0 && faccessat(dir, file, R_OK, AT_EACCESS) == 0)
+			return read_number(dir, file, "oom_kill");
+		char *slash = strrchr(path, '/');
+		if (strlen(path) <= stop || !slash || (size_t)(slash - path) < stop)
+			return 0;
+		*slash = '\0';
+	}
+}
+
 uint64_t cb_cgroup_own_oom_kills(void)
 {
 	cleanup_free char *mounts = read_text(AT_FDCWD, "/proc/self/mountinfo");
@@ -496,9 +531,7 @@ uint64_t cb_cgroup_own_oom_kills(void)
 		const struct cb_cgroup_hierarchy *h = &layout.v[i];
 		if (!h->v2 && !(h->controllers & CB_CONTROLLER_MEMORY))
 			continue;
-		cleanup_close int dir = open(h->own, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (dir >= 0)
-			n += read_number(dir, h->v2 ? "memory.events" : "memory.oom_control", "oom_kill");
+		n += own_oom_kills(h);
 	}
 	cb_cgroup_layout_done(&layout);
 	return n;

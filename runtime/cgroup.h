@@ -70,7 +70,8 @@ struct cb_cgroups;
 /** How a group was used. */
 struct cb_cgroup_usage {
 	uint64_t peak_memory;  /* bytes; 0: not known */
-	uint64_t oom_kills;    /* processes that the memory limit ended */
+	uint64_t oom_kills;    /* processes that were ended because memory ran out, in the group or around it */
+	bool memory_reached;   /* it ran out because of the limit of this group */
 	uint64_t pids_refused; /* forks that the limit of processes refused */
 };
 

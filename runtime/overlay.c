@@ -4,13 +4,16 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/capability.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "base/fd.h"
 #include "base/path.h"
+#include "base/strv.h"
 #include "runtime/kernel.h"
 #include "runtime/overlay_mount.h"
 
@@ -52,6 +55,47 @@ int cb_overlay_clone(const struct cb_overlay_env *env, int fd, unsigned int attr
 	if (cb_sys_mount_setattr(clone, "", AT_EMPTY_PATH | AT_RECURSIVE, &set) < 0)
 		return cb_err_errno(err, errno, env->userns_fd >= 0 ? "map owners of mount" : "set mount attributes");
 	return CB_TAKE_FD(clone);
+}
+
+int cb_overlay_attach(const struct cb_overlay_env *env, int fd, char name[static 32], struct cb_err **err)
+{
+	static atomic_uint counter;
+
+	snprintf(name, 32, "at-%d-%u", (int)getpid(), atomic_fetch_add(&counter, 1));
+	if (mkdirat(env->scratch_fd, name, 0700) < 0)
+		return cb_err_errno(err, errno, "create mount point");
+	if (cb_sys_move_mount(fd, "", env->scratch_fd, name, MOVE_MOUNT_F_EMPTY_PATH) == 0)
+		return 0;
+	int r = cb_err_errno(err, errno, "attach part of overlay");
+	(void)unlinkat(env->scratch_fd, name, AT_REMOVEDIR);
+	return r;
+}
+
+void cb_overlay_detach(const struct cb_overlay_env *env, const char *name)
+{
+	char path[96];
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", env->scratch_fd, name);
+	(void)umount2(path, MNT_DETACH);
+	(void)unlinkat(env->scratch_fd, name, AT_REMOVEDIR);
+}
+
+/* The overlay holds clones of its own, so they are needed only while it is made. */
+static int attach_parts(
+	const struct cb_overlay_env *env, const struct parts *parts, struct cb_strv *names, struct cb_err **err)
+{
+	char name[32];
+	int r = 0;
+
+	if (!env->attach || !parts->owned)
+		return 0;
+	for (size_t i = 0; r == 0 && i + (parts->mapped < 0) < parts->n_lower; i++) {
+		int fd = i + 1 < parts->n_lower ? parts->lower[i] : parts->mapped;
+		r = cb_overlay_attach(env, fd, name, err);
+		if (r == 0)
+			cb_strv_add(names, name);
+	}
+	return r;
 }
 
 static int fd_path(int fd, char out[static PATH_MAX], struct cb_err **err)
@@ -221,9 +265,15 @@ int cb_overlay_mount(const struct cb_overlay_env *env, int stub, const int *laye
 		return cb_overlay_clone(
 			&(struct cb_overlay_env){ .userns_fd = -1 }, stub, attr | MOUNT_ATTR_RDONLY, err);
 
+	cleanup_strv struct cb_strv attached = { 0 };
 	r = parts_make(env, stub, own, n, upper, work, &parts, err);
-	if (r < 0)
+	if (r == 0)
+		r = attach_parts(env, &parts, &attached, err);
+	if (r < 0) {
+		for (size_t i = 0; i < attached.n; i++)
+			cb_overlay_detach(env, attached.v[i]);
 		return r;
+	}
 	if (env->userns_fd >= 0) {
 		r = become_mapped_root(env->root_id, err);
 		if (r < 0) {
@@ -238,6 +288,8 @@ int cb_overlay_mount(const struct cb_overlay_env *env, int stub, const int *laye
 		r = cb_overlay_mount_new(env, &view, attr, err);
 	if (env->userns_fd >= 0)
 		become_real_root();
+	for (size_t i = 0; i < attached.n; i++)
+		cb_overlay_detach(env, attached.v[i]);
 	return r < 0 || upper < 0 ? r : check_writable(r, err);
 }
 

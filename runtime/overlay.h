@@ -19,6 +19,7 @@ struct cb_overlay_env {
 	int userns_fd;           /* idmap every layer into this user namespace; -1: no */
 	uid_t root_id;           /* with userns_fd: what its ids 0 are outside, for both kinds */
 	int scratch_fd;
+	bool attach; /* the kernel takes no detached mounts as parts of an overlay (before Linux 6.15) */
 };
 
 /**
@@ -31,6 +32,14 @@ int cb_overlay_mount(const struct cb_overlay_env *env, int stub, const int *laye
 
 /** A detached, private, idmapped where needed copy of the directory or file @fd. Returns its descriptor. */
 int cb_overlay_clone(const struct cb_overlay_env *env, int fd, unsigned int attr, struct cb_err **err);
+
+/**
+ * Mounts the detached mount @fd on a new directory below scratch_fd, whose name goes to @name: Linux before 6.15 makes
+ * an overlay of parts only that are somewhere. In the mount namespace of this process; cb_overlay_detach undoes it.
+ */
+int cb_overlay_attach(const struct cb_overlay_env *env, int fd, char name[static 32], struct cb_err **err);
+/** The mount and its directory go; an overlay that was made of it keeps its own. */
+void cb_overlay_detach(const struct cb_overlay_env *env, const char *name);
 
 /** A path that a stub must hold. */
 struct cb_stub_entry {

@@ -271,7 +271,7 @@ static void fill_usage(struct cb_run *run, struct cb_run_result *ret)
 	ret->peak_memory = usage.peak_memory;
 	ret->pids_refused = usage.pids_refused;
 	ret->oom = usage.oom_kills != 0;
-	ret->oom_limit = ret->oom ? run->runtime->memory_limit : 0;
+	ret->oom_limit = usage.memory_reached ? run->runtime->memory_limit : 0;
 	if (!ret->oom && ret->status == 128 + SIGKILL && !ret->killed)
 		ret->oom = cb_cgroup_own_oom_kills() > run->runtime->oom_kills;
 }

@@ -130,11 +130,25 @@ static int try_stub(struct cb_runtime *rt, bool on_disk, struct cb_err **err)
 
 	if (rt->stub >= 0)
 		close(rt->stub);
+	if (*rt->stub_name)
+		cb_overlay_detach(&rt->overlay, rt->stub_name);
+	*rt->stub_name = '\0';
 	snprintf(name, sizeof(name), "stub-%d", (int)getpid());
 	rt->stub_on_disk = on_disk;
 	rt->stub = on_disk ? cb_stub_new_on_disk(&rt->overlay, name, err) : cb_stub_new(&rt->overlay, NULL, 0, err);
 	if (rt->stub < 0)
 		return rt->stub;
+	if (on_disk && rt->overlay.userns_fd >= 0) {
+		/* With owners that the namespace knows, as the layers. */
+		int clone = cb_overlay_clone(&rt->overlay, rt->stub, 0, err);
+		if (clone < 0)
+			return clone;
+		close(rt->stub);
+		rt->stub = clone;
+		int r = cb_overlay_attach(&rt->overlay, clone, rt->stub_name, err);
+		if (r < 0)
+			return r;
+	}
 	cb_closep(&rt->stub_empty);
 	/* On disk, the inside of an empty target is as empty as a directory can be. */
 	rt->stub_empty = on_disk ? openat(rt->stub, "proc", O_PATH | O_DIRECTORY | O_CLOEXEC)
@@ -155,6 +169,10 @@ static int try_overlay(struct cb_runtime *rt, int dir, struct cb_err **err)
 		if (fds[i] < 0)
 			r = cb_err_errno(err, errno, "create trial directory");
 	}
+	/* What a try that failed left there has the mark of a volatile overlay, which the kernel does not mount again.
+	 */
+	if (r == 0)
+		r = cb_overlay_clean_work(fds[2], err);
 	if (r == 0)
 		r = cb_overlay_mount(&rt->overlay, rt->stub, fds, 1, fds[1], fds[2], MOUNT_ATTR_NODEV, err);
 	if (r >= 0) {
@@ -175,9 +193,7 @@ static int choose_api(struct cb_runtime *rt, enum cb_overlay_api want, int dir, 
 			continue;
 		rt->overlay.api = (enum cb_overlay_api)api;
 		for (int on_disk = 0; on_disk < 2; on_disk++) {
-			/* A directory of the host has no owner inside an idmapped overlay. */
-			if (on_disk && rt->overlay.userns_fd >= 0)
-				continue;
+			rt->overlay.attach = on_disk;
 			cleanup_err struct cb_err *why = NULL;
 			r = try_stub(rt, on_disk != 0, &why);
 			if (r == 0)
@@ -224,6 +240,9 @@ static void undo_rung(struct cb_runtime *rt)
 	cb_closep(&rt->stub);
 	cb_closep(&rt->stub_empty);
 	rt->stub = rt->stub_empty = -EBADF;
+	if (*rt->stub_name)
+		cb_overlay_detach(&rt->overlay, rt->stub_name);
+	*rt->stub_name = '\0';
 	if (rt->stub_on_disk) {
 		char name[32];
 		snprintf(name, sizeof(name), "stub-%d", (int)getpid());
@@ -343,6 +362,12 @@ static const char *ruled_out(const struct cb_runtime *rt, enum cb_isolation isol
 	return "not started as root with CAP_SYS_ADMIN";
 }
 
+/* Not of what was asked for, nor of a full disk. */
+static bool is_of_host(enum cb_code code)
+{
+	return code == CB_ERR_IO || code == CB_ERR_DENIED || code == CB_ERR_NOT_FOUND || code == CB_ERR_UNSUPPORTED;
+}
+
 /* One rung: its outcome goes to @rung, the first failure of a real trial to @first. */
 static void consider(struct cb_runtime *rt, const struct cb_runtime_options *options, struct cb_runtime_rung *rung,
 	struct cb_err **first)
@@ -366,14 +391,11 @@ static void consider(struct cb_runtime *rt, const struct cb_runtime_options *opt
 	rung->reason = cb_xstrdup(why ? cb_err_msg(why) : "");
 	if (r == 0)
 		rt->info.isolation = rung->isolation;
-	else if (!*first)
+	else if (why && (!*first || (is_of_host((*first)->code) && !is_of_host(why->code)))) {
+		/* A wrong option would fail on every rung: it is the one to tell, whatever else does. */
+		cb_err_free(*first);
 		*first = CB_TAKE_PTR(why);
-}
-
-/* Not of what was asked for, nor of a full disk. */
-static bool is_of_host(enum cb_code code)
-{
-	return code == CB_ERR_IO || code == CB_ERR_DENIED || code == CB_ERR_NOT_FOUND || code == CB_ERR_UNSUPPORTED;
+	}
 }
 
 /* Of each that was tried: the best one's failure may have been expected. */

@@ -30,6 +30,7 @@ struct cb_runtime {
 	int stub;             /* the lowest layer of every root */
 	int stub_empty;       /* the lowest layer of other chains */
 	bool stub_on_disk;
+	char stub_name[32]; /* where an idmapped stub on disk is attached, or empty */
 	bool no_prepare;
 	int trash; /* directory below scratch_fd, made when first needed, removed at the end; -1 */
 	unsigned int n_trash;
