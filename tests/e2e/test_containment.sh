@@ -3,6 +3,8 @@
 # docs/containment.md, or this fails.
 . "$CBUILD_SOURCE/tests/e2e/lib.sh"
 need python3 cc jq
+# Proxies are for steps of all builders, but not by the same rules, and not on every host.
+unset http_proxy https_proxy no_proxy ftp_proxy all_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY FTP_PROXY ALL_PROXY
 printf 'int main(void) { return 0; }\n' >"$work/static.c"
 cc -static -o "$work/static" "$work/static.c" 2>/dev/null || skip "cc cannot make static programs"
 
