@@ -5,6 +5,7 @@
 
 #include "base/path.h"
 #include "builder/context.h"
+#include "parser/mountflag.h"
 
 struct cb_cachekey {
 	struct cb_hasher *hasher;
@@ -127,16 +128,9 @@ static void copy_operands(struct cb_cachekey *key, const struct cb_op_copy *op)
 
 static void run_mount(struct cb_cachekey *key, const struct cb_op_mount *mount)
 {
-	static const char *const types[] = {
-		[CB_MOUNT_BIND] = "bind",
-		[CB_MOUNT_CACHE] = "cache",
-		[CB_MOUNT_TMPFS] = "tmpfs",
-		[CB_MOUNT_SECRET] = "secret",
-		[CB_MOUNT_SSH] = "ssh",
-	};
 	const struct cb_mount *m = mount->mount;
 
-	cb_cachekey_str(key, "mount", types[m->type]);
+	cb_cachekey_str(key, "mount", cb_mount_type_name(m->type));
 	cb_cachekey_str(key, "target", m->target);
 	cb_cachekey_num(key, "readonly", m->readonly);
 	if (m->type == CB_MOUNT_CACHE)

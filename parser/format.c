@@ -292,7 +292,7 @@ static void add_between(struct formatter *f, unsigned int line, bool head)
 {
 	struct cb_span text = cb_span_trim_left(f->lines[line - 1].text);
 	struct cb_span plain = cut_start(f->lines[line - 1].text);
-	struct cb_span next = line < f->n_lines ? cb_span_trim_left(f->lines[line].text) : (struct cb_span){ 0 };
+	struct cb_span next = line < f->n_lines ? cb_span_trim_left(f->lines[line].text) : cb_span_str("");
 	bool fragile;
 
 	if (cb_span_empty(text)) {

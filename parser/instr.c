@@ -158,19 +158,30 @@ static int compare_words(const void *a, const void *b)
 	return strcmp(((const struct cb_text *)a)->s, ((const struct cb_text *)b)->s);
 }
 
-/* EXPOSE: the words in bytewise order, as they appear in the history. */
-static int init_expose(struct cb_instr *ret, struct cb_arena *arena, const struct cb_node *docs, struct cb_err **err)
+/* Room for as many words as there are arguments. */
+static int new_words(struct cb_instr *ret, struct cb_arena *arena, struct cb_err **err)
 {
 	const struct cb_texts *args = &ret->node->args;
 	int r = at_least_one(ret->node, err);
 
-	(void)docs;
 	if (r == 0)
 		r = no_flags(arena, ret->node, err);
 	if (r < 0)
 		return r;
 	ret->words.n = args->n;
 	ret->words.v = cb_arena_alloc(arena, args->n * sizeof(*args->v));
+	return 0;
+}
+
+/* EXPOSE: the words in bytewise order, as they appear in the history. */
+static int init_expose(struct cb_instr *ret, struct cb_arena *arena, const struct cb_node *docs, struct cb_err **err)
+{
+	const struct cb_texts *args = &ret->node->args;
+	int r = new_words(ret, arena, err);
+
+	(void)docs;
+	if (r < 0)
+		return r;
 	memcpy(ret->words.v, args->v, args->n * sizeof(*args->v));
 	qsort(ret->words.v, args->n, sizeof(*args->v), compare_words);
 	return 0;
@@ -179,15 +190,11 @@ static int init_expose(struct cb_instr *ret, struct cb_arena *arena, const struc
 static int init_volume(struct cb_instr *ret, struct cb_arena *arena, const struct cb_node *docs, struct cb_err **err)
 {
 	const struct cb_texts *args = &ret->node->args;
-	int r = at_least_one(ret->node, err);
+	int r = new_words(ret, arena, err);
 
 	(void)docs;
-	if (r == 0)
-		r = no_flags(arena, ret->node, err);
 	if (r < 0)
 		return r;
-	ret->words.n = args->n;
-	ret->words.v = cb_arena_alloc(arena, args->n * sizeof(*args->v));
 	for (size_t i = 0; i < args->n; i++) {
 		struct cb_span s = cb_span_trim(cb_span_str(args->v[i].s));
 

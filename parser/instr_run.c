@@ -2,8 +2,8 @@
 #include <string.h>
 
 #include "base/buf.h"
+#include "base/csv.h"
 #include "base/strv.h"
-#include "parser/csv.h"
 #include "parser/diag.h"
 #include "parser/flags.h"
 #include "parser/heredoc.h"

@@ -7,10 +7,10 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/csv.h"
 #include "base/num.h"
 #include "base/span.h"
 #include "base/strv.h"
-#include "parser/csv.h"
 #include "parser/diag.h"
 
 /* More fields than there are keys make no sense, but repeating one is allowed: the last counts. */
@@ -49,6 +49,11 @@ static const char *const types[] = {
 	[CB_MOUNT_SECRET] = "secret",
 	[CB_MOUNT_SSH] = "ssh",
 };
+
+const char *cb_mount_type_name(enum cb_mount_type type)
+{
+	return types[type];
+}
 
 static const char *const sharings[] = {
 	[CB_SHARING_SHARED] = "shared",
@@ -187,7 +192,8 @@ static int bad_value(struct resolver *rs, const struct cb_mount_field *field, co
 static int not_for_type(struct resolver *rs, const struct cb_mount_field *field)
 {
 	cb_err_at(rs->err, CB_ERR_INPUT, field->value.line, field->value.col,
-		"mount field \"%.100s\" is not allowed for type \"%s\"", field->word, types[rs->mount->type]);
+		"mount field \"%.100s\" is not allowed for type \"%s\"", field->word,
+		cb_mount_type_name(rs->mount->type));
 	return rs->type_given ? CB_ERR_INPUT : cb_err_hint(rs->err, CB_ERR_INPUT, "type= must stand before it");
 }
 
@@ -361,7 +367,7 @@ int cb_mount_resolve(const struct cb_mount_spec *spec, cb_mount_expand_fn *expan
 	fault = find_fault(&rs);
 	if (fault)
 		return cb_err_at(err, CB_ERR_INPUT, spec->text.line, spec->text.col, "%s mount \"%.200s\": %s",
-			types[mount->type], spec->text.s, fault);
+			cb_mount_type_name(mount->type), spec->text.s, fault);
 	*ret = CB_TAKE_PTR(mount);
 	return 0;
 }

@@ -67,6 +67,8 @@ int cb_mount_spec_parse(struct cb_arena *arena, struct cb_text text, struct cb_m
 /** The final mount of @spec; @expand NULL takes the values as they are. Every rule of the language is checked. */
 int cb_mount_resolve(const struct cb_mount_spec *spec, cb_mount_expand_fn *expand, void *arg, struct cb_mount **ret,
 	struct cb_err **err);
+/** "bind", "cache", ... */
+const char *cb_mount_type_name(enum cb_mount_type type);
 /** Reads 1, t, true, 0, f or false, each also in capitals or with one; false for anything else. */
 bool cb_mount_bool(const char *s, bool *ret);
 struct cb_mount *cb_mount_free(struct cb_mount *mount);

@@ -192,6 +192,7 @@ static const char *file_id(const struct cb_include_file *file)
 static int check_include(
 	const struct reader *rd, const struct cb_node *node, const struct cb_include_file *file, struct cb_err **err)
 {
+	assert(rd->top);
 	for (const struct open_file *at = rd->top; at; at = at->parent) {
 		const char *id = file_id(at->file);
 
