@@ -68,15 +68,17 @@ static int set_number(const char *option, const char *value, uint32_t *ret, stru
 static int set_platform(struct request *request, const char *value, struct cb_err **err)
 {
 	struct cb_platform platform;
+	int r = cb_storecmd_platform(value, &platform, err);
 
-	if (cb_platform_parse(value, &platform, err) < 0)
-		return cb_err_wrap(err, CB_ERR_USAGE, "--platform");
-	cb_strv_add(&request->platforms, value);
-	return 0;
+	if (r == 0)
+		cb_strv_add(&request->platforms, value);
+	return r;
 }
 
-static int take_option(struct request *request, const struct cb_opt *opt, const char *value, struct cb_err **err)
+static int take_option(void *arg, const struct cb_opt *opt, const char *value, struct cb_err **err)
 {
+	struct request *request = arg;
+
 	switch (opt->id) {
 	case OPT_ALL:
 		request->all = cb_opt_bool(value);
@@ -104,29 +106,28 @@ static int take_option(struct request *request, const struct cb_opt *opt, const 
 	}
 }
 
+static int take_operand(void *arg, const char *value, struct cb_err **err)
+{
+	struct request *request = arg;
+
+	(void)err;
+	if (request->verb)
+		cb_strv_add(&request->operands, value);
+	else
+		request->verb = value;
+	return 0;
+}
+
 /* 1 when help was asked for. */
 static int read_arguments(int argc, char **argv, struct request *ret, struct cb_err **err)
 {
-	struct cb_opt_parser parser = {
-		.argc = argc, .argv = argv, .tables = { cb_cache_mount_options, cb_access_options }
-	};
-	const struct cb_opt *opt;
-	const char *value;
-	int r;
+	const struct cb_opt_reader reader = { .command = "cache-mount",
+		.tables = { cb_cache_mount_options, cb_access_options },
+		.option = take_option,
+		.arg = ret,
+		.operand = take_operand };
 
-	while ((r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
-		if (opt && opt->id == CB_OPT_HELP)
-			return 1;
-		if (opt)
-			r = take_option(ret, opt, value, err);
-		else if (!ret->verb)
-			ret->verb = value;
-		else
-			cb_strv_add(&ret->operands, value);
-		if (r < 0)
-			return r;
-	}
-	return r;
+	return cb_opt_read(&reader, argc, argv, err);
 }
 
 /* ---- which ---------------------------------------------------------------------------------------------------- */

@@ -29,6 +29,7 @@ const struct cb_opt cb_diff_options[] = {
 struct request {
 	struct cb_transfer_options options;
 	const char *names[2];
+	size_t n_names;
 	bool json, has_platform, exit_code, times;
 	struct cb_platform platform;
 };
@@ -219,8 +220,10 @@ static int print_json(const struct comparing *c)
 
 /* ---- the command ---------------------------------------------------------------------------------------------- */
 
-static int take_option(struct request *request, const struct cb_opt *opt, const char *value, struct cb_err **err)
+static int take_option(void *arg, const struct cb_opt *opt, const char *value, struct cb_err **err)
 {
+	struct request *request = arg;
+
 	switch (opt->id) {
 	case OPT_EXIT_CODE:
 		request->exit_code = cb_opt_bool(value);
@@ -229,9 +232,7 @@ static int take_option(struct request *request, const struct cb_opt *opt, const 
 		return cb_storecmd_format(value, &request->json, err);
 	case OPT_PLATFORM:
 		request->has_platform = true;
-		return cb_platform_parse(value, &request->platform, err) < 0
-			       ? cb_err_wrap(err, CB_ERR_USAGE, "--platform")
-			       : 0;
+		return cb_storecmd_platform(value, &request->platform, err);
 	case OPT_TIMES:
 		request->times = cb_opt_bool(value);
 		return 0;
@@ -240,28 +241,27 @@ static int take_option(struct request *request, const struct cb_opt *opt, const 
 	}
 }
 
+static int take_operand(void *arg, const char *value, struct cb_err **err)
+{
+	struct request *request = arg;
+
+	if (request->n_names == ARRAY_SIZE(request->names))
+		return cb_err_set(err, CB_ERR_USAGE, "diff compares two images: \"%s\" is a third", value);
+	request->names[request->n_names++] = value;
+	return 0;
+}
+
 /* 1 when help was asked for. */
 static int read_arguments(int argc, char **argv, struct request *ret, struct cb_err **err)
 {
-	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .tables = { cb_diff_options, cb_access_options } };
-	const struct cb_opt *opt;
-	const char *value;
-	size_t n = 0;
-	int r;
+	const struct cb_opt_reader reader = { .command = "diff",
+		.tables = { cb_diff_options, cb_access_options },
+		.option = take_option,
+		.arg = ret,
+		.operand = take_operand };
+	int r = cb_opt_read(&reader, argc, argv, err);
 
-	while ((r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
-		if (opt && opt->id == CB_OPT_HELP)
-			return 1;
-		if (opt)
-			r = take_option(ret, opt, value, err);
-		else if (n < ARRAY_SIZE(ret->names))
-			ret->names[n++] = value;
-		else
-			r = cb_err_set(err, CB_ERR_USAGE, "diff compares two images: \"%s\" is a third", value);
-		if (r < 0)
-			return r;
-	}
-	if (r == 0 && n < ARRAY_SIZE(ret->names)) {
+	if (r == 0 && ret->n_names < ARRAY_SIZE(ret->names)) {
 		cb_err_set(err, CB_ERR_USAGE, "diff needs two images");
 		return cb_err_hint(err, CB_ERR_USAGE, "for example: cbuild diff app:1 app:2");
 	}

@@ -9,6 +9,7 @@
 #include "builder/help.h"
 #include "builder/report.h"
 #include "builder/settings.h"
+#include "builder/storecmd.h"
 
 enum { DOCTOR_FORMAT = 1, DOCTOR_ROOT };
 
@@ -23,27 +24,24 @@ struct request {
 	const char *root;
 };
 
+static int take_option(void *arg, const struct cb_opt *opt, const char *value, struct cb_err **err)
+{
+	struct request *request = arg;
+
+	if (opt->id != DOCTOR_ROOT)
+		return cb_storecmd_format(value, &request->json, err);
+	request->root = value;
+	return 0;
+}
+
 /* 1 when help was asked for. */
 static int read_arguments(int argc, char **argv, struct request *ret, struct cb_err **err)
 {
-	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .tables = { cb_doctor_options, NULL } };
-	const struct cb_opt *opt;
-	const char *value;
-	int r;
+	const struct cb_opt_reader reader = {
+		.command = "doctor", .tables = { cb_doctor_options }, .option = take_option, .arg = ret
+	};
 
-	while ((r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
-		if (!opt)
-			return cb_err_set(err, CB_ERR_USAGE, "doctor takes no operand: \"%s\"", value);
-		if (opt->id == CB_OPT_HELP)
-			return 1;
-		if (opt->id == DOCTOR_ROOT)
-			ret->root = value;
-		else if (!strcmp(value, "json") || !strcmp(value, "text"))
-			ret->json = !strcmp(value, "json");
-		else
-			return cb_err_set(err, CB_ERR_USAGE, "--format is text or json, not \"%s\"", value);
-	}
-	return r;
+	return cb_opt_read(&reader, argc, argv, err);
 }
 
 static json_t *rung_json(const struct cb_doctor_rung *rung, bool chosen)

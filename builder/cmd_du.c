@@ -35,37 +35,32 @@ struct request {
 	const char *root;
 };
 
+static int take_option(void *arg, const struct cb_opt *opt, const char *value, struct cb_err **err)
+{
+	struct request *request = arg;
+
+	switch (opt->id) {
+	case OPT_FILTER:
+		return cb_usage_filter_add(request->filter, value, err);
+	case OPT_FORMAT:
+		return cb_storecmd_format(value, &request->json, err);
+	case OPT_ROOT:
+		request->root = value;
+		return 0;
+	default:
+		request->verbose = cb_opt_bool(value);
+		return 0;
+	}
+}
+
 /* 1 when help was asked for. */
 static int read_arguments(int argc, char **argv, struct request *ret, struct cb_err **err)
 {
-	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .tables = { cb_du_options, NULL } };
-	const struct cb_opt *opt;
-	const char *value;
-	int r;
+	const struct cb_opt_reader reader = {
+		.command = "du", .tables = { cb_du_options }, .option = take_option, .arg = ret
+	};
 
-	while ((r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
-		if (!opt)
-			return cb_err_set(err, CB_ERR_USAGE, "du takes no operand: \"%s\"", value);
-		switch (opt->id) {
-		case CB_OPT_HELP:
-			return 1;
-		case OPT_FILTER:
-			r = cb_usage_filter_add(ret->filter, value, err);
-			break;
-		case OPT_FORMAT:
-			r = cb_storecmd_format(value, &ret->json, err);
-			break;
-		case OPT_ROOT:
-			ret->root = value;
-			break;
-		default:
-			ret->verbose = cb_opt_bool(value);
-			break;
-		}
-		if (r < 0)
-			return r;
-	}
-	return r;
+	return cb_opt_read(&reader, argc, argv, err);
 }
 
 /* ---- as text -------------------------------------------------------------------------------------------------- */

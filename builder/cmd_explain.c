@@ -10,6 +10,7 @@
 #include "builder/help.h"
 #include "builder/inputs.h"
 #include "builder/report.h"
+#include "builder/storecmd.h"
 #include "layers/journal.h"
 
 enum { EXPLAIN_FORMAT = 1, EXPLAIN_ROOT };
@@ -25,30 +26,37 @@ struct request {
 	bool json;
 };
 
+static int take_option(void *arg, const struct cb_opt *opt, const char *value, struct cb_err **err)
+{
+	struct request *request = arg;
+
+	if (opt->id != EXPLAIN_ROOT)
+		return cb_storecmd_format(value, &request->json, err);
+	request->root = value;
+	return 0;
+}
+
+static int take_operand(void *arg, const char *value, struct cb_err **err)
+{
+	struct request *request = arg;
+
+	if (request->context)
+		return cb_err_set(
+			err, CB_ERR_USAGE, "one context, please: \"%s\" and \"%s\" are two", request->context, value);
+	request->context = value;
+	return 0;
+}
+
 /** 1 when help was asked for. */
 static int read_arguments(int argc, char **argv, struct request *ret, struct cb_err **err)
 {
-	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .tables = { cb_explain_options, NULL } };
-	const struct cb_opt *opt;
-	const char *value;
-	int r;
+	const struct cb_opt_reader reader = { .command = "explain",
+		.tables = { cb_explain_options },
+		.option = take_option,
+		.arg = ret,
+		.operand = take_operand };
 
-	while ((r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
-		if (opt && opt->id == CB_OPT_HELP)
-			return 1;
-		if (!opt && ret->context)
-			return cb_err_set(err, CB_ERR_USAGE, "one context, please: \"%s\" and \"%s\" are two",
-				ret->context, value);
-		if (!opt)
-			ret->context = value;
-		else if (opt->id == EXPLAIN_ROOT)
-			ret->root = value;
-		else if (!strcmp(value, "json") || !strcmp(value, "text"))
-			ret->json = !strcmp(value, "json");
-		else
-			return cb_err_set(err, CB_ERR_USAGE, "--format is text or json, not \"%s\"", value);
-	}
-	return r;
+	return cb_opt_read(&reader, argc, argv, err);
 }
 
 static int explain(struct cb_store *store, const struct request *request, struct cb_buf *out, struct cb_err **err)

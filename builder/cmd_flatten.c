@@ -18,28 +18,41 @@ const struct cb_opt cb_flatten_options[] = {
 	{ 0 },
 };
 
+static int take_option(void *arg, const struct cb_opt *opt, const char *value, struct cb_err **err)
+{
+	struct cb_settings *settings = arg;
+
+	(void)opt;
+	(void)err;
+	free(settings->file);
+	settings->file = cb_xstrdup(value);
+	return 0;
+}
+
+static int take_operand(void *arg, const char *value, struct cb_err **err)
+{
+	struct cb_settings *settings = arg;
+
+	if (settings->context)
+		return cb_err_set(
+			err, CB_ERR_USAGE, "one context, please: \"%s\" and \"%s\" are two", settings->context, value);
+	settings->context = cb_xstrdup(value);
+	return 0;
+}
+
 /** 1 when help was asked for. */
 static int read_arguments(int argc, char **argv, struct cb_settings *ret, struct cb_err **err)
 {
-	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .tables = { cb_flatten_options, NULL } };
-	const struct cb_opt *opt;
-	const char *value;
-	char **to;
-	int r;
+	const struct cb_opt_reader reader = { .command = "flatten",
+		.tables = { cb_flatten_options },
+		.option = take_option,
+		.arg = ret,
+		.operand = take_operand };
+	int r = cb_opt_read(&reader, argc, argv, err);
 
-	while ((r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
-		if (opt && opt->id == CB_OPT_HELP)
-			return 1;
-		if (!opt && ret->context)
-			return cb_err_set(err, CB_ERR_USAGE, "one context, please: \"%s\" and \"%s\" are two",
-				ret->context, value);
-		to = opt ? &ret->file : &ret->context;
-		free(*to);
-		*to = cb_xstrdup(value);
-	}
-	if (r < 0)
-		return r;
-	return ret->context ? 0 : cb_err_set(err, CB_ERR_USAGE, "the context is missing");
+	if (r == 0 && !ret->context)
+		return cb_err_set(err, CB_ERR_USAGE, "the context is missing");
+	return r;
 }
 
 static int flatten(const struct cb_settings *settings)

@@ -29,23 +29,26 @@ struct request {
 	struct cb_strv files;
 };
 
+static int take_option(void *arg, const struct cb_opt *opt, const char *value, struct cb_err **err)
+{
+	struct request *request = arg;
+
+	(void)err;
+	*(opt->id == FMT_CHECK ? &request->check : &request->write) = cb_opt_bool(value);
+	return 0;
+}
+
 /** 1 when help was asked for. */
 static int read_arguments(int argc, char **argv, struct request *ret, struct cb_err **err)
 {
-	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .tables = { cb_fmt_options, NULL } };
-	const struct cb_opt *opt;
-	const char *value;
-	int r;
+	const struct cb_opt_reader reader = { .command = "fmt",
+		.tables = { cb_fmt_options },
+		.option = take_option,
+		.arg = ret,
+		.operands = &ret->files };
+	int r = cb_opt_read(&reader, argc, argv, err);
 
-	while ((r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
-		if (!opt)
-			cb_strv_add(&ret->files, value);
-		else if (opt->id == CB_OPT_HELP)
-			return 1;
-		else
-			*(opt->id == FMT_CHECK ? &ret->check : &ret->write) = cb_opt_bool(value);
-	}
-	if (r < 0)
+	if (r != 0)
 		return r;
 	if (!ret->files.n)
 		return cb_err_set(err, CB_ERR_USAGE, "the file is missing (\"-\" is standard input)");

@@ -24,25 +24,26 @@ struct request {
 	const char *root;
 };
 
+static int take_option(void *arg, const struct cb_opt *opt, const char *value, struct cb_err **err)
+{
+	struct request *request = arg;
+
+	(void)err;
+	if (opt->id == OPT_ROOT)
+		request->root = value;
+	else
+		*(opt->id == OPT_QUICK ? &request->quick : &request->repair) = cb_opt_bool(value);
+	return 0;
+}
+
 /* 1 when help was asked for. */
 static int read_arguments(int argc, char **argv, struct request *ret, struct cb_err **err)
 {
-	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .tables = { cb_fsck_options, NULL } };
-	const struct cb_opt *opt;
-	const char *value;
-	int r;
+	const struct cb_opt_reader reader = {
+		.command = "fsck", .tables = { cb_fsck_options }, .option = take_option, .arg = ret
+	};
 
-	while ((r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
-		if (!opt)
-			return cb_err_set(err, CB_ERR_USAGE, "fsck takes no operand: \"%s\"", value);
-		if (opt->id == CB_OPT_HELP)
-			return 1;
-		if (opt->id == OPT_ROOT)
-			ret->root = value;
-		else
-			*(opt->id == OPT_QUICK ? &ret->quick : &ret->repair) = cb_opt_bool(value);
-	}
-	return r;
+	return cb_opt_read(&reader, argc, argv, err);
 }
 
 /* A damaged database is put aside: what it knew can be made again, but for the images, which do not need it. */

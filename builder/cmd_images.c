@@ -31,11 +31,11 @@ struct request {
 	json_t *list;
 };
 
-static int set(void *arg, int id, const char *value, struct cb_err **err)
+static int take_option(void *arg, const struct cb_opt *opt, const char *value, struct cb_err **err)
 {
 	struct request *request = arg;
 
-	switch (id) {
+	switch (opt->id) {
 	case OPT_DIGESTS:
 		request->digests = cb_opt_bool(value);
 		return 0;
@@ -179,8 +179,12 @@ int cb_cmd_images(int argc, char **argv)
 	cleanup_buf struct cb_buf out = { 0 };
 	cleanup_json json_t *list = json_array();
 	struct request request = { .now = cb_time_now().tv_sec, .list = list };
-	struct cb_storecmd_args args = { "images", cb_images_options, set, &request, &request.patterns };
-	int r = cb_storecmd_parse(&args, argc, argv, &err);
+	const struct cb_opt_reader reader = { .command = "images",
+		.tables = { cb_images_options },
+		.option = take_option,
+		.arg = &request,
+		.operands = &request.patterns };
+	int r = cb_opt_read(&reader, argc, argv, &err);
 
 	if (r == 0)
 		r = cb_storecmd_open(request.root, &store, &err);

@@ -37,33 +37,47 @@ struct joining {
 	struct cb_descriptor desc; /* of the index */
 };
 
+static int take_operand(void *arg, const char *value, struct cb_err **err)
+{
+	struct request *request = arg;
+
+	(void)err;
+	if (!request->verb)
+		request->verb = value;
+	else if (!request->name)
+		request->name = value;
+	else
+		cb_strv_add(&request->sources, value);
+	return 0;
+}
+
+static int take_option(void *arg, const struct cb_opt *opt, const char *value, struct cb_err **err)
+{
+	struct request *request = arg;
+
+	switch (opt->id) {
+	case OPT_DIGEST_FILE:
+		request->digest_file = value;
+		return 0;
+	case OPT_PUSH:
+		request->push = cb_opt_bool(value);
+		return 0;
+	default:
+		return cb_transfer_set(&request->options, opt, value, err);
+	}
+}
+
 /* 1 when help was asked for. */
 static int read_arguments(int argc, char **argv, struct request *ret, struct cb_err **err)
 {
-	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .tables = { cb_index_options, cb_access_options } };
-	const struct cb_opt *opt;
-	const char *value;
-	int r;
+	const struct cb_opt_reader reader = { .command = "index",
+		.tables = { cb_index_options, cb_access_options },
+		.option = take_option,
+		.arg = ret,
+		.operand = take_operand };
+	int r = cb_opt_read(&reader, argc, argv, err);
 
-	while ((r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
-		if (opt && opt->id == CB_OPT_HELP)
-			return 1;
-		if (!opt && !ret->verb)
-			ret->verb = value;
-		else if (!opt && !ret->name)
-			ret->name = value;
-		else if (!opt)
-			cb_strv_add(&ret->sources, value);
-		else if (opt->id == OPT_DIGEST_FILE)
-			ret->digest_file = value;
-		else if (opt->id == OPT_PUSH)
-			ret->push = cb_opt_bool(value);
-		else
-			r = cb_transfer_set(&ret->options, opt, value, err);
-		if (r < 0)
-			return r;
-	}
-	if (r < 0)
+	if (r != 0)
 		return r;
 	if (!ret->verb || strcmp(ret->verb, "create") != 0)
 		cb_err_set(err, CB_ERR_USAGE, "index knows one verb: create");

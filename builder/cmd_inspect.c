@@ -38,11 +38,11 @@ struct request {
 	struct cb_strv operands;
 };
 
-static int set(void *arg, int id, const char *value, struct cb_err **err)
+static int take_option(void *arg, const struct cb_opt *opt, const char *value, struct cb_err **err)
 {
 	struct request *request = arg;
 
-	switch (id) {
+	switch (opt->id) {
 	case OPT_FORMAT:
 		return cb_storecmd_format(value, &request->json, err);
 	case OPT_NO_TRUNC:
@@ -50,9 +50,7 @@ static int set(void *arg, int id, const char *value, struct cb_err **err)
 		return 0;
 	case OPT_PLATFORM:
 		request->has_platform = true;
-		return cb_platform_parse(value, &request->platform, err) < 0
-			       ? cb_err_wrap(err, CB_ERR_USAGE, "--platform")
-			       : 0;
+		return cb_storecmd_platform(value, &request->platform, err);
 	case OPT_RAW:
 		request->raw = value;
 		if (strcmp(value, "manifest") != 0 && strcmp(value, "config") != 0 && strcmp(value, "index") != 0)
@@ -210,8 +208,12 @@ int cb_cmd_inspect(int argc, char **argv)
 	cleanup_err struct cb_err *err = NULL;
 	cleanup_buf struct cb_buf out = { 0 };
 	struct request request = { 0 };
-	struct cb_storecmd_args args = { "inspect", cb_inspect_options, set, &request, &request.operands };
-	int r = cb_storecmd_parse(&args, argc, argv, &err);
+	const struct cb_opt_reader reader = { .command = "inspect",
+		.tables = { cb_inspect_options },
+		.option = take_option,
+		.arg = &request,
+		.operands = &request.operands };
+	int r = cb_opt_read(&reader, argc, argv, &err);
 
 	if (r == 0)
 		r = inspect(&request, &out, &err);
@@ -321,8 +323,12 @@ int cb_cmd_history(int argc, char **argv)
 	cleanup_err struct cb_err *err = NULL;
 	cleanup_buf struct cb_buf out = { 0 };
 	struct request request = { 0 };
-	struct cb_storecmd_args args = { "history", cb_history_options, set, &request, &request.operands };
-	int r = cb_storecmd_parse(&args, argc, argv, &err);
+	const struct cb_opt_reader reader = { .command = "history",
+		.tables = { cb_history_options },
+		.option = take_option,
+		.arg = &request,
+		.operands = &request.operands };
+	int r = cb_opt_read(&reader, argc, argv, &err);
 
 	if (r == 0)
 		r = history(&request, &out, &err);

@@ -56,31 +56,43 @@ static int take_registry(char **slot, const char *text, struct cb_err **err)
 	return 0;
 }
 
+static int take_option(void *arg, const struct cb_opt *opt, const char *value, struct cb_err **err)
+{
+	struct request *request = arg;
+
+	switch (opt->id) {
+	case OPT_PASSWORD:
+		request->password = value;
+		return 0;
+	case OPT_PASSWORD_STDIN:
+		request->password_stdin = cb_opt_bool(value);
+		return 0;
+	case OPT_USERNAME:
+		request->username = value;
+		return 0;
+	default:
+		return cb_access_set(&request->access, opt, value, err);
+	}
+}
+
+static int take_operand(void *arg, const char *value, struct cb_err **err)
+{
+	struct request *request = arg;
+
+	return take_registry(&request->registry, value, err);
+}
+
 /* 1 when help was asked for. */
 static int read_arguments(struct request *request, int argc, char **argv, struct cb_err **err)
 {
-	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .tables = { cb_login_options, cb_access_options } };
-	const struct cb_opt *opt;
-	const char *value;
-	int r;
+	const struct cb_opt_reader reader = { .command = "login",
+		.tables = { cb_login_options, cb_access_options },
+		.option = take_option,
+		.arg = request,
+		.operand = take_operand };
+	int r = cb_opt_read(&reader, argc, argv, err);
 
-	while ((r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
-		if (!opt)
-			r = take_registry(&request->registry, value, err);
-		else if (opt->id == CB_OPT_HELP)
-			return 1;
-		else if (opt->id == OPT_PASSWORD)
-			request->password = value;
-		else if (opt->id == OPT_PASSWORD_STDIN)
-			request->password_stdin = cb_opt_bool(value);
-		else if (opt->id == OPT_USERNAME)
-			request->username = value;
-		else
-			r = cb_access_set(&request->access, opt, value, err);
-		if (r < 0)
-			return r;
-	}
-	if (r < 0)
+	if (r != 0)
 		return r;
 	if (request->password && request->password_stdin)
 		return cb_err_set(err, CB_ERR_USAGE, "--password and --password-stdin contradict each other");

@@ -23,32 +23,41 @@ struct request {
 	const char *format, *file;
 };
 
+static int take_option(void *arg, const struct cb_opt *opt, const char *value, struct cb_err **err)
+{
+	struct request *request = arg;
+
+	(void)opt;
+	if (strcmp(value, "json") != 0 && strcmp(value, "sexp") != 0)
+		return cb_err_set(err, CB_ERR_USAGE, "--format is json or sexp, not \"%s\"", value);
+	request->format = value;
+	return 0;
+}
+
+static int take_operand(void *arg, const char *value, struct cb_err **err)
+{
+	struct request *request = arg;
+
+	if (request->file)
+		return cb_err_set(
+			err, CB_ERR_USAGE, "one file, please: \"%s\" and \"%s\" are two", request->file, value);
+	request->file = value;
+	return 0;
+}
+
 /** 1 when help was asked for. */
 static int read_arguments(int argc, char **argv, struct request *ret, struct cb_err **err)
 {
-	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .tables = { cb_parse_options, NULL } };
-	const struct cb_opt *opt;
-	const char *value;
-	int r;
+	const struct cb_opt_reader reader = { .command = "parse",
+		.tables = { cb_parse_options },
+		.option = take_option,
+		.arg = ret,
+		.operand = take_operand };
+	int r = cb_opt_read(&reader, argc, argv, err);
 
-	while ((r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
-		if (!opt && ret->file)
-			return cb_err_set(
-				err, CB_ERR_USAGE, "one file, please: \"%s\" and \"%s\" are two", ret->file, value);
-		if (!opt)
-			ret->file = value;
-		else if (opt->id == CB_OPT_HELP)
-			return 1;
-		else if (!strcmp(value, "json") || !strcmp(value, "sexp"))
-			ret->format = value;
-		else
-			return cb_err_set(err, CB_ERR_USAGE, "--format is json or sexp, not \"%s\"", value);
-	}
-	if (r < 0)
-		return r;
-	if (!ret->file)
+	if (r == 0 && !ret->file)
 		return cb_err_set(err, CB_ERR_USAGE, "the file is missing (\"-\" is standard input)");
-	return 0;
+	return r;
 }
 
 static int read_source(const char *file, struct cb_buf *out, struct cb_err **err)

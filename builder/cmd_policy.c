@@ -26,25 +26,26 @@ struct request {
 	const char *root;
 };
 
+static int take_option(void *arg, const struct cb_opt *opt, const char *value, struct cb_err **err)
+{
+	struct request *request = arg;
+
+	(void)err;
+	if (opt->id == OPT_ROOT)
+		request->root = value;
+	else
+		request->values[opt->id] = value;
+	return 0;
+}
+
 /* 1 when help was asked for. */
 static int read_arguments(int argc, char **argv, struct request *ret, struct cb_err **err)
 {
-	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .tables = { cb_policy_options, NULL } };
-	const struct cb_opt *opt;
-	const char *value;
-	int r;
+	const struct cb_opt_reader reader = {
+		.command = "policy", .tables = { cb_policy_options }, .option = take_option, .arg = ret
+	};
 
-	while ((r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
-		if (!opt)
-			return cb_err_set(err, CB_ERR_USAGE, "policy takes no operand: \"%s\"", value);
-		if (opt->id == CB_OPT_HELP)
-			return 1;
-		if (opt->id == OPT_ROOT)
-			ret->root = value;
-		else
-			ret->values[opt->id] = value;
-	}
-	return r;
+	return cb_opt_read(&reader, argc, argv, err);
 }
 
 static void add_size(struct cb_buf *out, const char *name, uint64_t bytes, uint64_t none)

@@ -59,9 +59,11 @@ static void gone(void *ctx, const struct cb_usage_item *item)
 		request->failed = true;
 }
 
-static int take_option(struct request *request, int id, const char *value, struct cb_err **err)
+static int take_option(void *arg, const struct cb_opt *opt, const char *value, struct cb_err **err)
 {
-	switch (id) {
+	struct request *request = arg;
+
+	switch (opt->id) {
 	case OPT_ALL:
 		request->gc.all = cb_opt_bool(value);
 		return 0;
@@ -94,21 +96,11 @@ static int take_option(struct request *request, int id, const char *value, struc
 /* 1 when help was asked for. */
 static int read_arguments(int argc, char **argv, struct request *ret, struct cb_err **err)
 {
-	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .tables = { cb_prune_options, NULL } };
-	const struct cb_opt *opt;
-	const char *value;
-	int r;
+	const struct cb_opt_reader reader = {
+		.command = "prune", .tables = { cb_prune_options }, .option = take_option, .arg = ret
+	};
 
-	while ((r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
-		if (!opt)
-			return cb_err_set(err, CB_ERR_USAGE, "prune takes no operand: \"%s\"", value);
-		if (opt->id == CB_OPT_HELP)
-			return 1;
-		r = take_option(ret, opt->id, value, err);
-		if (r < 0)
-			return r;
-	}
-	return r;
+	return cb_opt_read(&reader, argc, argv, err);
 }
 
 static int print_sum(const struct request *request, const struct cb_gc_result *result)

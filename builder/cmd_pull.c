@@ -9,6 +9,7 @@
 #include "builder/command.h"
 #include "builder/help.h"
 #include "builder/report.h"
+#include "builder/storecmd.h"
 #include "builder/transfer.h"
 #include "layers/image.h"
 
@@ -42,8 +43,10 @@ struct pulling {
 	struct cb_descriptor desc;
 };
 
-static int take_option(struct request *request, const struct cb_opt *opt, const char *value, struct cb_err **err)
+static int take_option(void *arg, const struct cb_opt *opt, const char *value, struct cb_err **err)
 {
+	struct request *request = arg;
+
 	switch (opt->id) {
 	case OPT_ALL:
 		request->all = cb_opt_bool(value);
@@ -62,26 +65,26 @@ static int take_option(struct request *request, const struct cb_opt *opt, const 
 	}
 }
 
+static int take_operand(void *arg, const char *value, struct cb_err **err)
+{
+	struct request *request = arg;
+
+	if (request->name)
+		return cb_err_set(err, CB_ERR_USAGE, "pull takes one name: \"%s\"", value);
+	request->name = value;
+	return 0;
+}
+
 /* 1 when help was asked for. */
 static int read_arguments(int argc, char **argv, struct request *ret, struct cb_err **err)
 {
-	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .tables = { cb_pull_options, cb_access_options } };
-	const struct cb_opt *opt;
-	const char *value;
-	int r;
+	const struct cb_opt_reader reader = { .command = "pull",
+		.tables = { cb_pull_options, cb_access_options },
+		.option = take_option,
+		.arg = ret,
+		.operand = take_operand };
+	int r = cb_opt_read(&reader, argc, argv, err);
 
-	while ((r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
-		if (!opt && ret->name)
-			return cb_err_set(err, CB_ERR_USAGE, "pull takes one name: \"%s\"", value);
-		if (opt && opt->id == CB_OPT_HELP)
-			return 1;
-		if (!opt)
-			ret->name = value;
-		else
-			r = take_option(ret, opt, value, err);
-		if (r < 0)
-			return r;
-	}
 	if (r == 0 && !ret->name) {
 		cb_err_set(err, CB_ERR_USAGE, "pull needs the name of an image");
 		return cb_err_hint(err, CB_ERR_USAGE, "for example: cbuild pull debian:12");
@@ -104,9 +107,7 @@ static int parse_name(struct pulling *p, struct cb_err **err)
 		return cb_err_recode(err, CB_ERR_USAGE);
 	p->full = cb_ref_format(ref);
 	cb_platform_host(&p->platform);
-	if (p->request->platform && cb_platform_parse(p->request->platform, &p->platform, err) < 0)
-		return cb_err_wrap(err, CB_ERR_USAGE, "--platform");
-	return 0;
+	return p->request->platform ? cb_storecmd_platform(p->request->platform, &p->platform, err) : 0;
 }
 
 static void progress(void *userdata, size_t layer, uint64_t bytes, uint64_t total)

@@ -39,30 +39,36 @@ struct pushing {
 	uint64_t bytes;
 };
 
+static int take_operand(void *arg, const char *value, struct cb_err **err)
+{
+	struct request *request = arg;
+
+	if (request->name && request->dest)
+		return cb_err_set(err, CB_ERR_USAGE, "push takes a name and a destination: \"%s\"", value);
+	*(request->name ? &request->dest : &request->name) = value;
+	return 0;
+}
+
+static int take_option(void *arg, const struct cb_opt *opt, const char *value, struct cb_err **err)
+{
+	struct request *request = arg;
+
+	if (opt->id != OPT_DIGEST_FILE)
+		return cb_transfer_set(&request->options, opt, value, err);
+	request->digest_file = value;
+	return 0;
+}
+
 /* 1 when help was asked for. */
 static int read_arguments(int argc, char **argv, struct request *ret, struct cb_err **err)
 {
-	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .tables = { cb_push_options, cb_access_options } };
-	const struct cb_opt *opt;
-	const char *value;
-	int r;
+	const struct cb_opt_reader reader = { .command = "push",
+		.tables = { cb_push_options, cb_access_options },
+		.option = take_option,
+		.arg = ret,
+		.operand = take_operand };
+	int r = cb_opt_read(&reader, argc, argv, err);
 
-	while ((r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
-		if (!opt && !ret->name)
-			ret->name = value;
-		else if (!opt && !ret->dest)
-			ret->dest = value;
-		else if (!opt)
-			return cb_err_set(err, CB_ERR_USAGE, "push takes a name and a destination: \"%s\"", value);
-		else if (opt->id == CB_OPT_HELP)
-			return 1;
-		else if (opt->id == OPT_DIGEST_FILE)
-			ret->digest_file = value;
-		else
-			r = cb_transfer_set(&ret->options, opt, value, err);
-		if (r < 0)
-			return r;
-	}
 	if (r == 0 && !ret->name) {
 		cb_err_set(err, CB_ERR_USAGE, "push needs the name of an image");
 		return cb_err_hint(err, CB_ERR_USAGE, "for example: cbuild push registry.example.com/team/app:1");

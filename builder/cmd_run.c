@@ -15,6 +15,7 @@
 #include "builder/help.h"
 #include "builder/report.h"
 #include "builder/settings.h"
+#include "builder/storecmd.h"
 #include "layers/plainroot.h"
 #include "layers/pull.h"
 #include "layers/snapshot.h"
@@ -143,9 +144,7 @@ static int take_option(struct request *request, int id, const char *value, struc
 	case OPT_NETWORK:
 		return parse_network(value, &request->network, err);
 	case OPT_PLATFORM:
-		return cb_platform_parse(value, &request->platform, err) < 0
-			       ? cb_err_wrap(err, CB_ERR_USAGE, "--platform")
-			       : 0;
+		return cb_storecmd_platform(value, &request->platform, err);
 	case OPT_ROOT:
 		request->root = value;
 		return 0;

@@ -48,12 +48,12 @@ struct request {
 	struct cb_strv operands, tags;
 };
 
-static int set(void *arg, int id, const char *value, struct cb_err **err)
+static int take_option(void *arg, const struct cb_opt *opt, const char *value, struct cb_err **err)
 {
 	static const char *const formats[] = { "docker", "oci", "oci-dir" };
 	struct request *request = arg;
 
-	switch (id) {
+	switch (opt->id) {
 	case OPT_FORMAT:
 		for (size_t i = 0; i < ARRAY_SIZE(formats); i++) {
 			if (strcmp(formats[i], value) != 0)
@@ -68,9 +68,7 @@ static int set(void *arg, int id, const char *value, struct cb_err **err)
 		return 0;
 	case OPT_PLATFORM:
 		request->has_platform = true;
-		return cb_platform_parse(value, &request->platform, err) < 0
-			       ? cb_err_wrap(err, CB_ERR_USAGE, "--platform")
-			       : 0;
+		return cb_storecmd_platform(value, &request->platform, err);
 	case OPT_QUIET:
 		request->quiet = cb_opt_bool(value);
 		return 0;
@@ -245,8 +243,12 @@ int cb_cmd_save(int argc, char **argv)
 {
 	__attribute__((cleanup(request_done))) struct request request = { 0 };
 	cleanup_err struct cb_err *err = NULL;
-	struct cb_storecmd_args args = { "save", cb_save_options, set, &request, &request.operands };
-	int r = cb_storecmd_parse(&args, argc, argv, &err);
+	const struct cb_opt_reader reader = { .command = "save",
+		.tables = { cb_save_options },
+		.option = take_option,
+		.arg = &request,
+		.operands = &request.operands };
+	int r = cb_opt_read(&reader, argc, argv, &err);
 
 	if (r == 0)
 		r = save(&request, &err);
@@ -351,8 +353,12 @@ int cb_cmd_load(int argc, char **argv)
 	__attribute__((cleanup(request_done))) struct request request = { 0 };
 	cleanup_err struct cb_err *err = NULL;
 	cleanup_buf struct cb_buf out = { 0 };
-	struct cb_storecmd_args args = { "load", cb_load_options, set, &request, &request.operands };
-	int r = cb_storecmd_parse(&args, argc, argv, &err);
+	const struct cb_opt_reader reader = { .command = "load",
+		.tables = { cb_load_options },
+		.option = take_option,
+		.arg = &request,
+		.operands = &request.operands };
+	int r = cb_opt_read(&reader, argc, argv, &err);
 
 	if (r == 0)
 		r = load(&request, &out, &err);

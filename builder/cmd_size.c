@@ -194,8 +194,9 @@ static void add_report(struct cb_buf *out, const json_t *doc)
 
 /* ---- the command ---------------------------------------------------------------------------------------------- */
 
-static int take_option(struct request *request, const struct cb_opt *opt, const char *value, struct cb_err **err)
+static int take_option(void *arg, const struct cb_opt *opt, const char *value, struct cb_err **err)
 {
+	struct request *request = arg;
 	uint64_t top;
 
 	switch (opt->id) {
@@ -206,9 +207,7 @@ static int take_option(struct request *request, const struct cb_opt *opt, const 
 		return cb_storecmd_format(value, &request->json, err);
 	case OPT_PLATFORM:
 		request->has_platform = true;
-		return cb_platform_parse(value, &request->platform, err) < 0
-			       ? cb_err_wrap(err, CB_ERR_USAGE, "--platform")
-			       : 0;
+		return cb_storecmd_platform(value, &request->platform, err);
 	case OPT_TOP:
 		if (!cb_num_u64(value, &top) || top > TOP_MAX)
 			return cb_err_set(err, CB_ERR_USAGE, "--top is a number up to %d, not \"%s\"", TOP_MAX, value);
@@ -219,26 +218,26 @@ static int take_option(struct request *request, const struct cb_opt *opt, const 
 	}
 }
 
+static int take_operand(void *arg, const char *value, struct cb_err **err)
+{
+	struct request *request = arg;
+
+	if (request->name && request->against)
+		return cb_err_set(err, CB_ERR_USAGE, "size compares two images at most: \"%s\"", value);
+	*(request->name ? &request->against : &request->name) = value;
+	return 0;
+}
+
 /* 1 when help was asked for. */
 static int read_arguments(int argc, char **argv, struct request *ret, struct cb_err **err)
 {
-	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .tables = { cb_size_options, cb_access_options } };
-	const struct cb_opt *opt;
-	const char *value;
-	int r;
+	const struct cb_opt_reader reader = { .command = "size",
+		.tables = { cb_size_options, cb_access_options },
+		.option = take_option,
+		.arg = ret,
+		.operand = take_operand };
+	int r = cb_opt_read(&reader, argc, argv, err);
 
-	while ((r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
-		if (opt && opt->id == CB_OPT_HELP)
-			return 1;
-		if (!opt && ret->name && ret->against)
-			return cb_err_set(err, CB_ERR_USAGE, "size compares two images at most: \"%s\"", value);
-		if (opt)
-			r = take_option(ret, opt, value, err);
-		else
-			*(ret->name ? &ret->against : &ret->name) = value;
-		if (r < 0)
-			return r;
-	}
 	if (r == 0 && !ret->name)
 		return cb_err_set(err, CB_ERR_USAGE, "size needs an image");
 	return r;

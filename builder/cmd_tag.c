@@ -31,12 +31,12 @@ struct request {
 	struct cb_strv operands;
 };
 
-static int set(void *arg, int id, const char *value, struct cb_err **err)
+static int take_option(void *arg, const struct cb_opt *opt, const char *value, struct cb_err **err)
 {
 	struct request *request = arg;
 
 	(void)err;
-	if (id == OPT_FORCE)
+	if (opt->id == OPT_FORCE)
 		request->force = cb_opt_bool(value);
 	else
 		request->root = value;
@@ -67,8 +67,12 @@ int cb_cmd_tag(int argc, char **argv)
 {
 	cleanup_err struct cb_err *err = NULL;
 	struct request request = { 0 };
-	struct cb_storecmd_args args = { "tag", cb_tag_options, set, &request, &request.operands };
-	int r = cb_storecmd_parse(&args, argc, argv, &err);
+	const struct cb_opt_reader reader = { .command = "tag",
+		.tables = { cb_tag_options },
+		.option = take_option,
+		.arg = &request,
+		.operands = &request.operands };
+	int r = cb_opt_read(&reader, argc, argv, &err);
 
 	if (r == 0)
 		r = tag(&request, &err);
@@ -209,8 +213,12 @@ int cb_cmd_rmi(int argc, char **argv)
 	cleanup_err struct cb_err *err = NULL;
 	struct request request = { 0 };
 	struct removal removal = { 0 };
-	struct cb_storecmd_args args = { "rmi", cb_rmi_options, set, &request, &request.operands };
-	int r = cb_storecmd_parse(&args, argc, argv, &err), status;
+	const struct cb_opt_reader reader = { .command = "rmi",
+		.tables = { cb_rmi_options },
+		.option = take_option,
+		.arg = &request,
+		.operands = &request.operands };
+	int r = cb_opt_read(&reader, argc, argv, &err), status;
 
 	if (r == 0)
 		r = remove_images(&removal, &request, &err);

@@ -133,6 +133,35 @@ int cb_opt_next(
 	return option_value(parser, opt, shown, value, ret_value, err);
 }
 
+static int take_operand(const struct cb_opt_reader *reader, const char *value, struct cb_err **err)
+{
+	if (reader->operand)
+		return reader->operand(reader->arg, value, err);
+	if (!reader->operands)
+		return cb_err_set(err, CB_ERR_USAGE, "%s takes no operand: \"%s\"", reader->command, value);
+	cb_strv_add(reader->operands, value);
+	return 0;
+}
+
+int cb_opt_read(const struct cb_opt_reader *reader, int argc, char *const *argv, struct cb_err **err)
+{
+	struct cb_opt_parser parser = {
+		.argc = argc, .argv = argv, .tables = { reader->tables[0], reader->tables[1] }
+	};
+	const struct cb_opt *opt;
+	const char *value;
+	int r;
+
+	while ((r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
+		if (opt && opt->id == CB_OPT_HELP)
+			return 1;
+		r = opt ? reader->option(reader->arg, opt, value, err) : take_operand(reader, value, err);
+		if (r < 0)
+			return r;
+	}
+	return r;
+}
+
 /** "-f, --file FILE" */
 static void add_usage(struct cb_buf *out, const struct cb_opt *opt)
 {

@@ -13,6 +13,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/strv.h"
 
 enum cb_opt_kind {
 	CB_OPT_VALUE,    /* needs a value */
@@ -47,6 +48,19 @@ int cb_opt_next(
 	struct cb_opt_parser *parser, const struct cb_opt **ret_opt, const char **ret_value, struct cb_err **err);
 /** Stops interpreting: everything from parser->at on is the caller's (for `run IMAGE CMD...`). */
 void cb_opt_stop(struct cb_opt_parser *parser);
+
+/** What a command does with each of its arguments. Initialise command, tables and option. */
+struct cb_opt_reader {
+	const char *command; /* its name, for errors */
+	const struct cb_opt *tables[2];
+	int (*option)(void *arg, const struct cb_opt *opt, const char *value, struct cb_err **err);
+	void *arg;
+	/* Operands are handed to a function or added to a list; without either they are refused. */
+	int (*operand)(void *arg, const char *value, struct cb_err **err);
+	struct cb_strv *operands;
+};
+/** Reads all arguments, or those before --help: then 1. The first failure ends it. */
+int cb_opt_read(const struct cb_opt_reader *reader, int argc, char *const *argv, struct cb_err **err);
 
 /** Every command has --help/-h with this id; tables do not list it. */
 #define CB_OPT_HELP (-1)

@@ -37,29 +37,6 @@ int cb_storecmd_fail(const struct cb_err *err)
 	return signal_seen ? 128 + signal_seen : cb_report_fail(err, NULL, NULL);
 }
 
-int cb_storecmd_parse(const struct cb_storecmd_args *args, int argc, char *const *argv, struct cb_err **err)
-{
-	struct cb_opt_parser parser = { .argc = argc, .argv = argv, .tables = { args->table, NULL } };
-	const struct cb_opt *opt;
-	const char *value;
-	int r;
-
-	while ((r = cb_opt_next(&parser, &opt, &value, err)) > 0) {
-		if (!opt && !args->operands)
-			return cb_err_set(err, CB_ERR_USAGE, "%s takes no operand: \"%s\"", args->name, value);
-		if (!opt) {
-			cb_strv_add(args->operands, value);
-			continue;
-		}
-		if (opt->id == CB_OPT_HELP)
-			return 1;
-		r = args->set(args->arg, opt->id, value, err);
-		if (r < 0)
-			return r;
-	}
-	return r;
-}
-
 int cb_storecmd_open(const char *root, struct cb_store **ret, struct cb_err **err)
 {
 	cleanup_free char *path = cb_settings_default_root(root, environ);
@@ -95,6 +72,11 @@ int cb_storecmd_format(const char *value, bool *ret_json, struct cb_err **err)
 		return cb_err_set(err, CB_ERR_USAGE, "--format is text or json, not \"%s\"", value);
 	*ret_json = !strcmp(value, "json");
 	return 0;
+}
+
+int cb_storecmd_platform(const char *value, struct cb_platform *ret, struct cb_err **err)
+{
+	return cb_platform_parse(value, ret, err) < 0 ? cb_err_wrap(err, CB_ERR_USAGE, "--platform") : 0;
 }
 
 void cb_storecmd_age(struct cb_buf *out, int64_t now, int64_t then)

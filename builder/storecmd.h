@@ -7,8 +7,7 @@
 #include "base/buf.h"
 #include "base/cancel.h"
 #include "base/err.h"
-#include "base/strv.h"
-#include "builder/opt.h"
+#include "layers/platform.h"
 #include "layers/store.h"
 
 /**
@@ -16,23 +15,14 @@
  * --root gave, or NULL.
  */
 int cb_storecmd_open(const char *root, struct cb_store **ret, struct cb_err **err);
-/**
- * Parses the arguments of a command: --help is 1, options go to @set, operands (may be NULL: none are taken) to a list.
- */
-struct cb_storecmd_args {
-	const char *name; /* of the command */
-	const struct cb_opt *table;
-	int (*set)(void *arg, int id, const char *value, struct cb_err **err);
-	void *arg;
-	struct cb_strv *operands;
-};
-int cb_storecmd_parse(const struct cb_storecmd_args *args, int argc, char *const *argv, struct cb_err **err);
 /** Becomes raised by SIGINT, SIGTERM and SIGHUP, which from then on end nothing themselves. Never freed. */
 struct cb_cancel *cb_storecmd_cancel(void);
 /** The exit status of a command that failed with @code: 128 and the signal's number when one came. */
 int cb_storecmd_fail(const struct cb_err *err);
 /** Parses --format text|json. CB_ERR_USAGE. */
 int cb_storecmd_format(const char *value, bool *ret_json, struct cb_err **err);
+/** Parses --platform. CB_ERR_USAGE. */
+int cb_storecmd_platform(const char *value, struct cb_platform *ret, struct cb_err **err);
 /** Appends how long ago @then was: "3 days ago". */
 void cb_storecmd_age(struct cb_buf *out, int64_t now, int64_t then);
 /** Appends the first line of @text, fit for a terminal, at most @max columns. */
