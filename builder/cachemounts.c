@@ -9,11 +9,8 @@
 #include "base/num.h"
 #include "base/strv.h"
 #include "builder/cachemounts_inner.h"
-#include "builder/remoteopen.h"
 #include "layers/cachemount.h"
 
-/** Failures in a row after which a cache is left alone. */
-#define FAILURES_MAX 2
 #define WAIT_STEP_MS 100
 
 /* ---- names ---------------------------------------------------------------------------------------------------- */
@@ -110,16 +107,12 @@ void cb_cachemount_tell(const struct cb_mount_export_result *result, struct cb_b
 /* ---- opening -------------------------------------------------------------------------------------------------- */
 
 static int open_end(
-	struct cb_cachemounts *mounts, struct cb_mounts_end *end, const char *text, bool to, struct cb_err **err)
+	struct cb_cachemounts *mounts, struct cb_remote_end *end, const char *text, bool to, struct cb_err **err)
 {
-	const struct cb_remote_opening opening = { .access = &mounts->build->settings->access,
-		.registry = mounts->build->registry,
-		.to = to,
-		.option = to ? "--cache-mount-to" : "--cache-mount-from" };
-	int r = cb_remote_spec_parse_mounts(text, to, opening.option, &end->spec, err);
+	const char *option = to ? "--cache-mount-to" : "--cache-mount-from";
+	int r = cb_remote_spec_parse_mounts(text, to, option, &end->spec, err);
 
-	end->mounts = mounts;
-	return r < 0 ? r : cb_remote_cache_open(&end->spec, &opening, &end->ref, &end->cache, err);
+	return r < 0 ? r : cb_remote_end_open(mounts->build, option, to, NULL, end, err);
 }
 
 int cb_cachemounts_new(struct cb_build *build, struct cb_cachemounts **ret, struct cb_err **err)
@@ -136,8 +129,8 @@ int cb_cachemounts_new(struct cb_build *build, struct cb_cachemounts **ret, stru
 	mounts->platform = cb_cachemount_platform(build->settings);
 	mounts->cancel = cb_cancel_new();
 	pthread_mutex_init(&mounts->mutex, NULL);
-	mounts->from = cb_newa0(struct cb_mounts_end, from->n + 1);
-	mounts->to = cb_newa0(struct cb_mounts_end, to->n + 1);
+	mounts->from = cb_newa0(struct cb_remote_end, from->n + 1);
+	mounts->to = cb_newa0(struct cb_remote_end, to->n + 1);
 	for (size_t i = 0; i < from->n && r == 0; i++)
 		r = open_end(mounts, &mounts->from[mounts->n_from++], from->v[i], false, err);
 	for (size_t i = 0; i < to->n && r == 0; i++)
@@ -148,22 +141,12 @@ int cb_cachemounts_new(struct cb_build *build, struct cb_cachemounts **ret, stru
 	return 0;
 }
 
-static void ends_free(struct cb_mounts_end *ends, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		cb_remote_cache_free(ends[i].cache);
-		cb_ref_free(ends[i].ref);
-		cb_remote_spec_done(&ends[i].spec);
-	}
-	free(ends);
-}
-
 struct cb_cachemounts *cb_cachemounts_free(struct cb_cachemounts *mounts)
 {
 	if (!mounts)
 		return NULL;
-	ends_free(mounts->from, mounts->n_from);
-	ends_free(mounts->to, mounts->n_to);
+	cb_remote_ends_free(mounts->from, mounts->n_from);
+	cb_remote_ends_free(mounts->to, mounts->n_to);
 	for (size_t i = 0; i < mounts->n_used; i++) {
 		free(mounts->used[i].name);
 		free(mounts->used[i].travel);
@@ -177,26 +160,14 @@ struct cb_cachemounts *cb_cachemounts_free(struct cb_cachemounts *mounts)
 	return NULL;
 }
 
-bool cb_mounts_end_alive(const struct cb_mounts_end *end)
-{
-	return atomic_load(&end->failures) < FAILURES_MAX;
-}
-
-void cb_mounts_end_result(
-	struct cb_mounts_end *end, const struct cb_vertex *vertex, const char *what, int code, struct cb_err *err)
+void cb_cachemounts_result(
+	struct cb_remote_end *end, const struct cb_vertex *vertex, const char *what, int code, struct cb_err *err)
 {
 	cleanup_err struct cb_err *why = err;
-	cleanup_free char *note = NULL;
-	unsigned int failures;
+	unsigned int failures = cb_remote_end_count(end, code);
 
-	if (code >= 0)
-		atomic_store(&end->failures, 0);
-	if (code >= 0 || code == CB_ERR_CANCELED)
-		return;
-	failures = atomic_fetch_add(&end->failures, 1) + 1;
-	note = cb_xasprintf("%s: %s: %s%s", end->cache->shown, what, cb_err_msg(why),
-		failures == FAILURES_MAX ? "; it is left alone from now on" : "");
-	cb_build_note(end->mounts->build, vertex, note);
+	if (failures)
+		cb_remote_end_warn(end, vertex, what, failures, why);
 }
 
 /* ---- importing ------------------------------------------------------------------------------------------------ */
@@ -234,11 +205,12 @@ static void show(void *arg, uint64_t bytes, uint64_t total)
 }
 
 /* 0 when the mount need not be looked for any longer. */
-static int import_from(struct cb_mounts_end *end, const struct cb_vertex *vertex, const struct cb_cachemount_use *use)
+static int import_from(struct cb_remote_end *end, const struct cb_vertex *vertex, const struct cb_cachemount_use *use)
 {
-	struct cb_build *build = end->mounts->build;
+	struct cb_build *build = end->build;
 	size_t n = 0;
-	cleanup_free struct cb_digest *keys = cb_cachemount_keys(&end->spec, end->mounts->platform, use->travel, &n);
+	cleanup_free struct cb_digest *keys =
+		cb_cachemount_keys(&end->spec, build->cachemounts->platform, use->travel, &n);
 	cleanup_free char *what = cb_xasprintf("cache mount %s", use->title);
 	struct showing showing = { build, vertex, what };
 	const struct cb_mount_import spec = {
@@ -257,7 +229,7 @@ static int import_from(struct cb_mounts_end *end, const struct cb_vertex *vertex
 	struct cb_err *err = NULL;
 	int r = cb_mount_import(&spec, &result, &err);
 
-	cb_mounts_end_result(end, vertex, what, r, err);
+	cb_cachemounts_result(end, vertex, what, r, err);
 	if (r == CB_MOUNT_IMPORTED) {
 		cleanup_free char *branch = cb_cachemount_branch(&end->spec, result.key);
 		cleanup_free char *text = cb_xasprintf("%s from %s%s%s: %llu files", what, end->cache->shown,
@@ -290,7 +262,7 @@ int cb_cachemounts_prepare(struct cb_cachemounts *mounts, const struct cb_vertex
 	if (!note_use(mounts, use) || cb_cachemount_filled(mounts->build->store, use->name, NULL) != 0)
 		return 0;
 	for (size_t i = 0; i < mounts->n_from && missing; i++)
-		if (cb_mounts_end_alive(&mounts->from[i]) && cb_cachemount_wanted(&mounts->from[i].spec, use->title))
+		if (cb_remote_end_alive(&mounts->from[i]) && cb_cachemount_wanted(&mounts->from[i].spec, use->title))
 			missing = import_from(&mounts->from[i], vertex, use);
 	return cb_cancel_check(mounts->build->scheduler.cancel, err);
 }

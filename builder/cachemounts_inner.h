@@ -3,18 +3,9 @@
 #define CB_BUILDER_CACHEMOUNTS_INNER_H
 
 #include <pthread.h>
-#include <stdatomic.h>
 
 #include "builder/cachemounts.h"
-
-/** One cache. */
-struct cb_mounts_end {
-	struct cb_cachemounts *mounts;
-	struct cb_remote_spec spec;
-	struct cb_remote_cache *cache;
-	struct cb_ref *ref;   /* of a registry, or NULL */
-	atomic_uint failures; /* in a row */
-};
+#include "builder/remoteend.h"
 
 /** A mount that a step used. */
 struct cb_mounts_used {
@@ -25,7 +16,7 @@ struct cb_mounts_used {
 struct cb_cachemounts {
 	struct cb_build *build;
 	char *platform;
-	struct cb_mounts_end *from, *to;
+	struct cb_remote_end *from, *to;
 	size_t n_from, n_to;
 	pthread_mutex_t mutex; /* of what follows */
 	struct cb_mounts_used *used;
@@ -38,10 +29,8 @@ struct cb_cachemounts {
 	uint32_t shown;
 };
 
-/** False when the cache was left alone. */
-bool cb_mounts_end_alive(const struct cb_mounts_end *end);
 /** Counts how a request about @what ended; a failure is a warning about @vertex (may be NULL). Takes @err. */
-void cb_mounts_end_result(
-	struct cb_mounts_end *end, const struct cb_vertex *vertex, const char *what, int code, struct cb_err *err);
+void cb_cachemounts_result(
+	struct cb_remote_end *end, const struct cb_vertex *vertex, const char *what, int code, struct cb_err *err);
 
 #endif

@@ -23,9 +23,9 @@ static void holding_done(struct holding *h)
 }
 
 /* 0, or 1 when there is nothing to export. Its warnings are about the mount, not about the cache. */
-static int hold(struct cb_mounts_end *end, struct holding *h, struct cb_err **err)
+static int hold(struct cb_remote_end *end, struct holding *h, struct cb_err **err)
 {
-	struct cb_cachemounts *mounts = end->mounts;
+	struct cb_cachemounts *mounts = end->build->cachemounts;
 	struct cb_store *store = mounts->build->store;
 	int r = h->used->locked ? cb_cachemount_wait(store, h->used->name, LOCKED_S, mounts->cancel, &h->alone, err)
 				: 0;
@@ -37,17 +37,17 @@ static int hold(struct cb_mounts_end *end, struct holding *h, struct cb_err **er
 	return r == 0 ? cb_mount_ages_add(&h->ages, h->fd, mounts->cancel, err) : r;
 }
 
-static void warn(struct cb_mounts_end *end, const struct cb_mounts_used *used, const struct cb_err *err)
+static void warn(struct cb_remote_end *end, const struct cb_mounts_used *used, const struct cb_err *err)
 {
 	cleanup_free char *text = cb_xasprintf("cache mount %s is not exported: %s", used->title, cb_err_msg(err));
 
 	if (!err || err->code != CB_ERR_CANCELED)
-		cb_build_note(end->mounts->build, NULL, text);
+		cb_build_note(end->build, NULL, text);
 }
 
-static void export_one(struct cb_mounts_end *end, struct holding *h, struct cb_mount_cut *total)
+static void export_one(struct cb_remote_end *end, struct holding *h, struct cb_mount_cut *total)
 {
-	struct cb_cachemounts *mounts = end->mounts;
+	struct cb_cachemounts *mounts = end->build->cachemounts;
 	struct cb_mount_cut cut =
 		cb_mount_ages_cut(&h->ages, end->spec.max_size ? end->spec.max_size : CB_MOUNT_SIZE_DEFAULT);
 	size_t n = 0;
@@ -65,7 +65,7 @@ static void export_one(struct cb_mounts_end *end, struct holding *h, struct cb_m
 	struct cb_err *err = NULL;
 	int r = cb_mount_export(&spec, &result, &err);
 
-	cb_mounts_end_result(end, NULL, what, r, err);
+	cb_cachemounts_result(end, NULL, what, r, err);
 	if (r < 0)
 		return;
 	cb_buf_addf(&line, "%s to %s: ", what, end->cache->shown);
@@ -74,9 +74,9 @@ static void export_one(struct cb_mounts_end *end, struct holding *h, struct cb_m
 }
 
 /* All mounts at once are held, because what is too much depends on all of them. */
-static void export_all(struct cb_mounts_end *end)
+static void export_all(struct cb_remote_end *end)
 {
-	struct cb_cachemounts *mounts = end->mounts;
+	struct cb_cachemounts *mounts = end->build->cachemounts;
 	cleanup_free struct holding *held = cb_newa0(struct holding, mounts->n_used + 1);
 	struct cb_mount_ages all = { 0 };
 	struct cb_mount_cut total = { INT64_MIN, UINT64_MAX };
@@ -101,7 +101,7 @@ static void export_all(struct cb_mounts_end *end)
 	if (end->spec.max_total)
 		total = cb_mount_ages_cut(&all, end->spec.max_total);
 	for (size_t i = 0; i < n; i++) {
-		if (cb_mounts_end_alive(end) && !cb_cancel_raised(mounts->cancel))
+		if (cb_remote_end_alive(end) && !cb_cancel_raised(mounts->cancel))
 			export_one(end, &held[i], end->spec.max_total ? &total : NULL);
 		holding_done(&held[i]);
 	}
@@ -110,8 +110,8 @@ static void export_all(struct cb_mounts_end *end)
 
 static void export_main(void *arg)
 {
-	struct cb_mounts_end *end = arg;
-	struct cb_cachemounts *mounts = end->mounts;
+	struct cb_remote_end *end = arg;
+	struct cb_cachemounts *mounts = end->build->cachemounts;
 	/* Wakes the coordinator, who looks at the counter. */
 	const struct cb_msg msg = { .kind = CB_MSG_BEGIN, .subject = &mounts->line };
 

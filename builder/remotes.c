@@ -6,13 +6,7 @@
 
 #include "base/owner.h"
 #include "builder/cachekey.h"
-#include "builder/remoteopen.h"
 #include "builder/remotes_inner.h"
-
-/** Failures in a row after which a cache is left alone. */
-#define FAILURES_MAX 2
-/** Layers of its records that were not to be had after which it is, too. */
-#define BROKEN_MAX 3
 
 /* ---- opening -------------------------------------------------------------------------------------------------- */
 
@@ -36,16 +30,10 @@ int cb_remotes_is_inline(const char *text, bool *ret, struct cb_err **err)
 static int open_end(
 	struct cb_remotes *remotes, struct cb_remote_end *end, const char *text, bool to, struct cb_err **err)
 {
-	const struct cb_remote_opening opening = { .access = &remotes->build->settings->access,
-		.registry = remotes->build->registry,
-		.to = to,
-		.option = to ? "--cache-to" : "--cache-from",
-		.inlined = cb_remote_inline_read };
+	const char *option = to ? "--cache-to" : "--cache-from";
 	int r = cb_remote_spec_parse(text, to, &end->spec, err);
 
-	if (r < 0)
-		return r;
-	return cb_remote_cache_open(&end->spec, &opening, &end->ref, &end->cache, err);
+	return r < 0 ? r : cb_remote_end_open(remotes->build, option, to, cb_remote_inline_read, end, err);
 }
 
 int cb_remotes_new(struct cb_build *build, struct cb_remotes **ret, struct cb_err **err)
@@ -84,23 +72,13 @@ int cb_remotes_new(struct cb_build *build, struct cb_remotes **ret, struct cb_er
 	return 0;
 }
 
-static void ends_free(struct cb_remote_end *ends, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		cb_remote_cache_free(ends[i].cache);
-		cb_ref_free(ends[i].ref);
-		cb_remote_spec_done(&ends[i].spec);
-	}
-	free(ends);
-}
-
 struct cb_remotes *cb_remotes_free(struct cb_remotes *remotes)
 {
 	if (!remotes)
 		return NULL;
 	cb_remotes_asking_done(remotes);
-	ends_free(remotes->from, remotes->n_from);
-	ends_free(remotes->to, remotes->n_to);
+	cb_remote_ends_free(remotes->from, remotes->n_from);
+	cb_remote_ends_free(remotes->to, remotes->n_to);
 	cb_map_free(remotes->uploads);
 	cb_err_free(remotes->failed);
 	free(remotes->salt);
@@ -110,11 +88,6 @@ struct cb_remotes *cb_remotes_free(struct cb_remotes *remotes)
 	return NULL;
 }
 
-bool cb_remote_end_alive(const struct cb_remote_end *end)
-{
-	return atomic_load(&end->failures) < FAILURES_MAX && atomic_load(&end->broken) < BROKEN_MAX;
-}
-
 void cb_remotes_broke_promise(struct cb_remotes *remotes, const struct cb_remote_cache *cache)
 {
 	for (size_t i = 0; remotes && i < remotes->n_from; i++)
@@ -122,17 +95,13 @@ void cb_remotes_broke_promise(struct cb_remotes *remotes, const struct cb_remote
 			atomic_fetch_add(&remotes->from[i].broken, 1);
 }
 
-void cb_remote_end_result(struct cb_remotes *remotes, struct cb_remote_end *end, int code, struct cb_err *err)
+void cb_remotes_result(struct cb_remotes *remotes, struct cb_remote_end *end, int code, struct cb_err *err)
 {
 	cleanup_err struct cb_err *why = err;
-	cleanup_free char *note = NULL;
-	unsigned int failures;
+	unsigned int failures = cb_remote_end_count(end, code);
 
-	if (code >= 0)
-		atomic_store(&end->failures, 0);
-	if (code >= 0 || code == CB_ERR_CANCELED)
+	if (!failures)
 		return;
-	failures = atomic_fetch_add(&end->failures, 1) + 1;
 	if (end->spec.must) {
 		pthread_mutex_lock(&remotes->mutex);
 		if (!remotes->failed) {
@@ -142,11 +111,8 @@ void cb_remote_end_result(struct cb_remotes *remotes, struct cb_remote_end *end,
 		pthread_mutex_unlock(&remotes->mutex);
 		return;
 	}
-	if (failures > FAILURES_MAX)
-		return;
-	note = cb_xasprintf("%s: %s%s", end->cache->shown, cb_err_msg(why),
-		failures == FAILURES_MAX ? "; it is left alone from now on" : "");
-	cb_build_note(remotes->build, NULL, note);
+	if (failures <= CB_REMOTE_FAILURES_MAX)
+		cb_remote_end_warn(end, NULL, NULL, failures, why);
 }
 
 /* ---- keys ----------------------------------------------------------------------------------------------------- */

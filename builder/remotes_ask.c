@@ -91,7 +91,7 @@ static void look_main(void *arg)
 
 	if (cb_remote_end_alive(look->end)) {
 		r = look->end->cache->ops->has_blob(look->end->cache->self, &look->blob, remotes->cancel, &err);
-		cb_remote_end_result(remotes, look->end, r, err);
+		cb_remotes_result(remotes, look->end, r, err);
 	}
 	pthread_mutex_lock(&remotes->mutex);
 	look->there = r > 0;
@@ -200,7 +200,7 @@ static bool ask_one(struct asking *a, struct cb_remote_end *end, struct cb_remot
 	if (late)
 		cb_err_free(err);
 	else
-		cb_remote_end_result(remotes, end, r, err);
+		cb_remotes_result(remotes, end, r, err);
 	return r == 0;
 }
 
@@ -360,7 +360,7 @@ void cb_remotes_tick(struct cb_remotes *remotes)
 			cb_num_format_duration(&time, slow->spec.timeout_ns);
 			cb_err_set(&err, CB_ERR_NETWORK, "no answer for %s; steps do not wait for it any longer",
 				cb_buf_str(&time));
-			cb_remote_end_result(remotes, slow, CB_ERR_NETWORK, err);
+			cb_remotes_result(remotes, slow, CB_ERR_NETWORK, err);
 		}
 	}
 }

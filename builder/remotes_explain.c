@@ -33,7 +33,7 @@ static void collect(struct known *known, const char *place)
 		if (!cb_remote_end_alive(end))
 			continue;
 		r = cb_remotes_get_record(end, &key, remotes->build->scheduler.cancel, &known->records[known->n], &err);
-		cb_remote_end_result(remotes, end, r, err);
+		cb_remotes_result(remotes, end, r, err);
 		if (r == 0 && known->records[known->n].inputs)
 			known->ends[known->n++] = end;
 		else if (r == 0)

@@ -3,24 +3,12 @@
 #define CB_BUILDER_REMOTES_INNER_H
 
 #include <pthread.h>
-#include <stdatomic.h>
 
+#include "builder/remoteend.h"
 #include "builder/remotes.h"
-#include "builder/remotespec.h"
-#include "layers/ref.h"
-#include "layers/remotecache.h"
 
 /** Layers of a record, as of an image below a RUN. */
 #define CB_REMOTE_LAYERS_MAX 1000
-
-/** One cache. */
-struct cb_remote_end {
-	struct cb_remote_spec spec;
-	struct cb_remote_cache *cache;
-	struct cb_ref *ref;   /* of a registry, or NULL */
-	atomic_uint failures; /* in a row */
-	atomic_uint broken;   /* promises: layers of records that were not to be had */
-};
 
 struct cb_remotes {
 	struct cb_build *build;
@@ -45,10 +33,8 @@ void cb_remotes_asking_done(struct cb_remotes *remotes);
 /** All questions are answered. */
 bool cb_remotes_asking_idle(struct cb_remotes *remotes);
 
-/** False when the cache was left alone. */
-bool cb_remote_end_alive(const struct cb_remote_end *end);
 /** Counts how a request ended; a warning for the first failure and for the last. Takes @err. Any thread. */
-void cb_remote_end_result(struct cb_remotes *remotes, struct cb_remote_end *end, int code, struct cb_err *err);
+void cb_remotes_result(struct cb_remotes *remotes, struct cb_remote_end *end, int code, struct cb_err *err);
 /** The key that caches know @key by. */
 void cb_remotes_key(const struct cb_remotes *remotes, const char *key, struct cb_digest *ret);
 /** The content key of @vertex that every store has: 1 when it is not known. */

@@ -43,7 +43,7 @@ static int put_blob(struct cb_remotes *remotes, struct cb_remote_end *end, const
 
 	if (r == 0)
 		r = end->cache->ops->put_blob(end->cache->self, blob, fd, cancel, &err);
-	cb_remote_end_result(remotes, end, r, err);
+	cb_remotes_result(remotes, end, r, err);
 	return r < 0 ? r : 0;
 }
 
@@ -331,7 +331,7 @@ static int put_record(void *arg, struct cb_err **err)
 						  p->blobs, p->n_blobs, cancel, &why)
 					: 0;
 
-			cb_remote_end_result(p->remotes, end, r, why);
+			cb_remotes_result(p->remotes, end, r, why);
 		}
 	}
 	return 0;
@@ -349,7 +349,7 @@ static int finish_main(void *arg, struct cb_err **err)
 
 		if (end->cache->ops->finish && cb_remote_end_alive(end))
 			r = end->cache->ops->finish(end->cache->self, remotes->build->scheduler.cancel, &why);
-		cb_remote_end_result(remotes, end, r, why);
+		cb_remotes_result(remotes, end, r, why);
 	}
 	return 0;
 }
