@@ -391,13 +391,9 @@ const struct cb_named_context *cb_contexts_find(
 
 /* ---- opening -------------------------------------------------------------------------------------------------- */
 
-static enum cb_path_verdict verdict(void *userdata, const char *path, bool is_dir)
+enum cb_path_verdict cb_context_verdict(const struct cb_ignore *ignore, const char *path, bool is_dir)
 {
-	const struct cb_context *context = userdata;
-
-	if (context->store && cb_path_below(path, context->store))
-		return CB_PATH_DROP;
-	switch (cb_ignore_match(context->ignore, path, is_dir)) {
+	switch (cb_ignore_match(ignore, path, is_dir)) {
 	case CB_IGNORE_KEEP:
 		return CB_PATH_TAKE;
 	case CB_IGNORE_DROP:
@@ -406,6 +402,15 @@ static enum cb_path_verdict verdict(void *userdata, const char *path, bool is_di
 		break;
 	}
 	return CB_PATH_DROP;
+}
+
+static enum cb_path_verdict verdict(void *userdata, const char *path, bool is_dir)
+{
+	const struct cb_context *context = userdata;
+
+	if (context->store && cb_path_below(path, context->store))
+		return CB_PATH_DROP;
+	return cb_context_verdict(context->ignore, path, is_dir);
 }
 
 static bool index_lookup(void *userdata, const struct cb_file_id *id, unsigned char sha256[CB_CONTENT_DIGEST_SIZE])

@@ -114,6 +114,8 @@ int cb_context_open(struct cb_context *context, struct cb_store *store, struct c
 struct cb_hash_index cb_context_stat_index(struct cb_stat_index *stats);
 /** Makes context->index that of context->stats. For who opens contexts. */
 void cb_context_use_index(struct cb_context *context);
+/** What cb_ignore_match says, as a walk wants to hear it. */
+enum cb_path_verdict cb_context_verdict(const struct cb_ignore *ignore, const char *path, bool is_dir);
 /** Writes the stat index of an opened context back. */
 int cb_context_flush(struct cb_context *context, struct cb_err **err);
 

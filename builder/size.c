@@ -127,19 +127,25 @@ static void set(json_t *doc, const char *key, int64_t value)
 	json_object_set_new(doc, key, json_integer((json_int_t)value));
 }
 
+static json_t *add_item(json_t *list, const struct item *item)
+{
+	json_t *one = json_object();
+
+	json_object_set_new(one, "path", cb_examine_text(item->path));
+	set(one, "size", item->a);
+	json_array_append_new(list, one);
+	return one;
+}
+
 static json_t *list_items(const struct largest *largest, bool layers)
 {
 	json_t *list = json_array();
 
 	for (unsigned int i = 0; i < largest->n; i++) {
-		const struct item *item = &largest->v[i];
-		json_t *one = json_object();
+		json_t *one = add_item(list, &largest->v[i]);
 
-		json_object_set_new(one, "path", cb_examine_text(item->path));
-		set(one, "size", item->a);
 		if (layers)
-			set(one, "layer", item->layer + 1);
-		json_array_append_new(list, one);
+			set(one, "layer", largest->v[i].layer + 1);
 	}
 	return list;
 }
@@ -150,13 +156,10 @@ static json_t *list_changes(const struct largest *largest)
 
 	for (unsigned int i = 0; i < largest->n; i++) {
 		const struct item *item = &largest->v[i];
-		json_t *one = json_object();
+		json_t *one = add_item(list, item);
 
-		json_object_set_new(one, "path", cb_examine_text(item->path));
-		set(one, "size", item->a);
 		set(one, "before", item->b);
 		set(one, "grew", item->a - item->b);
-		json_array_append_new(list, one);
 	}
 	return list;
 }

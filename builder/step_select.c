@@ -26,15 +26,7 @@ const struct cb_hash_index *cb_selection_index(const struct cb_vertex *source)
 
 static enum cb_path_verdict excluded(void *userdata, const char *path, bool is_dir)
 {
-	switch (cb_ignore_match(userdata, path, is_dir)) {
-	case CB_IGNORE_KEEP:
-		return CB_PATH_TAKE;
-	case CB_IGNORE_DROP:
-		return is_dir ? CB_PATH_PEEK : CB_PATH_DROP;
-	case CB_IGNORE_PRUNE:
-		break;
-	}
-	return CB_PATH_DROP;
+	return cb_context_verdict(userdata, path, is_dir);
 }
 
 void cb_selection_done(struct cb_selection *s)
