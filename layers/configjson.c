@@ -25,19 +25,6 @@ const char *cb_image_config_label(const struct cb_image_config *config, const ch
 	return json_string_value(json_object_get(config->labels, key));
 }
 
-static int get_field(const json_t *obj, const char *key, char *field, size_t size, struct cb_err **err)
-{
-	const char *text = NULL;
-	int r = cb_json_get_str(obj, key, &text, err);
-
-	if (r < 0)
-		return r;
-	if (text && strlen(text) >= size)
-		return cb_err_set(err, CB_ERR_LIMIT, "\"%s\" is longer than %zu bytes", key, size - 1);
-	snprintf(field, size, "%s", text ? text : "");
-	return 0;
-}
-
 /* Go reads a time and writes it anew: in UTC that only drops trailing zeros. Other zones are left as they are. */
 static int get_time(const json_t *obj, const char *key, char **ret, struct cb_err **err)
 {
@@ -215,13 +202,13 @@ static int parse_document(const json_t *doc, struct cb_image_config *config, str
 
 	if (!json_is_object(doc))
 		return cb_err_set(err, CB_ERR_CORRUPT, "is not a JSON object");
-	r = get_field(doc, "os", p->os, sizeof(p->os), err);
+	r = cb_jsondoc_get_field(doc, "os", p->os, sizeof(p->os), err);
 	if (r >= 0)
-		r = get_field(doc, "architecture", p->arch, sizeof(p->arch), err);
+		r = cb_jsondoc_get_field(doc, "architecture", p->arch, sizeof(p->arch), err);
 	if (r >= 0)
-		r = get_field(doc, "variant", p->variant, sizeof(p->variant), err);
+		r = cb_jsondoc_get_field(doc, "variant", p->variant, sizeof(p->variant), err);
 	if (r >= 0)
-		r = get_field(doc, "os.version", p->os_version, sizeof(p->os_version), err);
+		r = cb_jsondoc_get_field(doc, "os.version", p->os_version, sizeof(p->os_version), err);
 	if (r >= 0)
 		r = get_list(doc, "os.features", NAMES_MAX, &config->os_features, err);
 	if (r >= 0)

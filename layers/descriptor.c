@@ -52,19 +52,6 @@ void cb_descriptor_annotate(struct cb_descriptor *desc, const char *key, const c
 	cb_jsondoc_set_entry(desc->annotations, key, value);
 }
 
-static int get_field(const json_t *obj, const char *key, char *field, size_t size, struct cb_err **err)
-{
-	const char *text = NULL;
-	int r = cb_json_get_str(obj, key, &text, err);
-
-	if (r < 0)
-		return r;
-	if (text && strlen(text) >= size)
-		return cb_err_set(err, CB_ERR_LIMIT, "\"%s\" is longer than %zu bytes", key, size - 1);
-	snprintf(field, size, "%s", text ? text : "");
-	return 0;
-}
-
 static int parse_platform(const json_t *obj, struct cb_descriptor *out, struct cb_err **err)
 {
 	struct cb_platform *p = &out->platform;
@@ -74,13 +61,13 @@ static int parse_platform(const json_t *obj, struct cb_descriptor *out, struct c
 	if (r != 0)
 		return r < 0 ? r : 0;
 	out->has_platform = true;
-	r = get_field(doc, "os", p->os, sizeof(p->os), err);
+	r = cb_jsondoc_get_field(doc, "os", p->os, sizeof(p->os), err);
 	if (r == 0)
-		r = get_field(doc, "architecture", p->arch, sizeof(p->arch), err);
+		r = cb_jsondoc_get_field(doc, "architecture", p->arch, sizeof(p->arch), err);
 	if (r == 0)
-		r = get_field(doc, "variant", p->variant, sizeof(p->variant), err);
+		r = cb_jsondoc_get_field(doc, "variant", p->variant, sizeof(p->variant), err);
 	if (r == 0)
-		r = get_field(doc, "os.version", p->os_version, sizeof(p->os_version), err);
+		r = cb_jsondoc_get_field(doc, "os.version", p->os_version, sizeof(p->os_version), err);
 	return r;
 }
 

@@ -246,7 +246,7 @@ const char *cb_dockercfg_server(const char *host)
 	return strcmp(host, "docker.io") == 0 ? "https://index.docker.io/v1/" : host;
 }
 
-bool cb_dockercfg_helper_ok(const char *name)
+static bool helper_ok(const char *name)
 {
 	return *name && strlen(name) < 128 && !strchr(name, '/');
 }
@@ -274,29 +274,41 @@ static int read_answer(const struct cb_buf *out, const char *program, struct cb_
 	return 0;
 }
 
-static int ask_helper(const char *helper, const char *server, struct cb_credential *ret, struct cb_err **err)
+int cb_dockercfg_call(const char *helper, const char *verb, const char *input, struct cb_buf *out, char **ret_said,
+	struct cb_err **err)
 {
 	cleanup_free char *program = cb_xasprintf("docker-credential-%s", helper);
-	const char *argv[] = { program, "get", NULL };
-	cleanup_buf struct cb_buf out = { 0 }, errout = { 0 };
-	cleanup_free char *said = NULL;
+	const char *argv[] = { program, verb, NULL };
+	cleanup_buf struct cb_buf errout = { 0 };
 	struct cb_spawn spawn = {
-		.argv = argv, .input = server, .input_len = strlen(server), .timeout_ms = CB_DOCKERCFG_HELPER_MS
+		.argv = argv, .input = input, .input_len = strlen(input), .timeout_ms = CB_DOCKERCFG_HELPER_MS
 	};
 	int r;
 
-	if (!cb_dockercfg_helper_ok(helper))
+	if (!helper_ok(helper))
 		return cb_err_set(err, CB_ERR_INPUT, "credential helper \"%s\" is not a plain name", helper);
-	r = cb_spawn_run(&spawn, &out, &errout, err);
+	r = cb_spawn_run(&spawn, out, &errout, err);
 	if (r < 0)
 		return cb_err_wrap(err, CB_ERR_DENIED, "%s", program);
+	if (r > 0)
+		*ret_said = cb_str_trim(cb_buf_str(out->len ? out : &errout));
+	return r;
+}
+
+static int ask_helper(const char *helper, const char *server, struct cb_credential *ret, struct cb_err **err)
+{
+	cleanup_free char *program = cb_xasprintf("docker-credential-%s", helper), *said = NULL;
+	cleanup_buf struct cb_buf out = { 0 };
+	int r = cb_dockercfg_call(helper, "get", server, &out, &said, err);
+
+	if (r < 0)
+		return r;
 	if (r == 0) {
 		r = read_answer(&out, program, ret, err);
 		if (out.data)
 			explicit_bzero(out.data, out.len);
 		return r;
 	}
-	said = cb_str_trim(cb_buf_str(out.len ? &out : &errout));
 	if (strstr(said, "credentials not found"))
 		return 1;
 	return cb_err_set(err, CB_ERR_DENIED, "%s: exit status %d: %.300s", program, r, said);

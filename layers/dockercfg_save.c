@@ -110,22 +110,13 @@ static const char *helper_of(const struct file *file, const char *host)
 static int run_helper(const char *helper, const char *verb, const char *input, char **ret_where, struct cb_err **err)
 {
 	cleanup_free char *program = cb_xasprintf("docker-credential-%s", helper), *said = NULL;
-	const char *argv[] = { program, verb, NULL };
-	cleanup_buf struct cb_buf out = { 0 }, errout = { 0 };
-	struct cb_spawn spawn = {
-		.argv = argv, .input = input, .input_len = strlen(input), .timeout_ms = CB_DOCKERCFG_HELPER_MS
-	};
-	int r;
+	cleanup_buf struct cb_buf out = { 0 };
+	int r = cb_dockercfg_call(helper, verb, input, &out, &said, err);
 
-	if (!cb_dockercfg_helper_ok(helper))
-		return cb_err_set(err, CB_ERR_INPUT, "credential helper \"%s\" is not a plain name", helper);
-	r = cb_spawn_run(&spawn, &out, &errout, err);
 	if (r < 0)
-		return cb_err_wrap(err, CB_ERR_DENIED, "%s", program);
-	if (r > 0) {
-		said = cb_str_trim(cb_buf_str(out.len ? &out : &errout));
+		return r;
+	if (r > 0)
 		return cb_err_set(err, CB_ERR_DENIED, "%s %s: exit status %d: %.300s", program, verb, r, said);
-	}
 	*ret_where = CB_TAKE_PTR(program);
 	return 0;
 }

@@ -82,6 +82,17 @@ static int vanished(struct cb_err **err, const char *path)
 	return cb_err_set(err, CB_ERR_IO, "\"%s\" vanished while it was exported", path);
 }
 
+/* What both forms begin with. */
+static int stat_entry(const struct export *x, const char *path, struct cb_tree_dir *dir, const struct cb_tree_ent *ent,
+	struct stat *ret, struct cb_err **err)
+{
+	int r = cb_cancel_check(x->cancel, err);
+
+	if (r == 0)
+		r = cb_tree_at_stat(dir, ent, ret, err);
+	return r > 0 ? vanished(err, path) : r;
+}
+
 /* --- tar --- */
 
 static int tar_file(struct export *x, const struct cb_tar_entry *entry, struct cb_tree_dir *dir,
@@ -112,12 +123,10 @@ static int tar_entry(
 	struct cb_tar_entry entry = { .path = path };
 	const char *first;
 	struct stat st;
-	int r = cb_cancel_check(x->cancel, err);
+	int r = stat_entry(x, path, dir, ent, &st, err);
 
-	if (r == 0)
-		r = cb_tree_at_stat(dir, ent, &st, err);
-	if (r != 0)
-		return r < 0 ? r : vanished(err, path);
+	if (r < 0)
+		return r;
 	if (S_ISSOCK(st.st_mode))
 		return 0;
 	cb_tarput_fill(&entry, &st);
@@ -290,12 +299,10 @@ static int local_entry(
 	struct timespec times[2];
 	const char *name, *first;
 	struct stat st;
-	int r = cb_cancel_check(x->cancel, err);
+	int r = stat_entry(x, path, dir, ent, &st, err);
 
-	if (r == 0)
-		r = cb_tree_at_stat(dir, ent, &st, err);
-	if (r != 0)
-		return r < 0 ? r : vanished(err, path);
+	if (r < 0)
+		return r;
 	if (!S_ISREG(st.st_mode) && !S_ISDIR(st.st_mode) && !S_ISLNK(st.st_mode))
 		return 0;
 	r = local_dir(x, path, &name, err);

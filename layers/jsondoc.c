@@ -188,6 +188,19 @@ int cb_jsondoc_get_text(const json_t *obj, const char *key, char **ret, struct c
 	return 0;
 }
 
+int cb_jsondoc_get_field(const json_t *obj, const char *key, char *field, size_t size, struct cb_err **err)
+{
+	const char *text = NULL;
+	int r = cb_json_get_str(obj, key, &text, err);
+
+	if (r < 0)
+		return r;
+	if (text && strlen(text) >= size)
+		return cb_err_set(err, CB_ERR_LIMIT, "\"%s\" is longer than %zu bytes", key, size - 1);
+	snprintf(field, size, "%s", text ? text : "");
+	return 0;
+}
+
 int cb_jsondoc_get_strings(const json_t *obj, const char *key, json_t **ret, struct cb_err **err)
 {
 	json_t *map = NULL, *value;

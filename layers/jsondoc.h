@@ -30,6 +30,8 @@ char *cb_jsondoc_indent(const json_t *doc, size_t *ret_len);
 
 /** A new string, or NULL when absent or empty. */
 int cb_jsondoc_get_text(const json_t *obj, const char *key, char **ret, struct cb_err **err);
+/** Copies a string, "" when absent, to @field of @size bytes: CB_ERR_LIMIT when it is longer. */
+int cb_jsondoc_get_field(const json_t *obj, const char *key, char *field, size_t size, struct cb_err **err);
 /** An object whose values are all strings: new reference, or NULL when absent. */
 int cb_jsondoc_get_strings(const json_t *obj, const char *key, json_t **ret, struct cb_err **err);
 /** The keys of the object @key. */

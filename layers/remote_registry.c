@@ -19,6 +19,7 @@
 #include "layers/manifest.h"
 #include "layers/mediatype.h"
 #include "layers/push_upload.h"
+#include "layers/remote_put.h"
 #include "layers/remotecache.h"
 
 /** Images of an index that are looked into. */
@@ -189,19 +190,11 @@ static int get_blob(void *self, const struct cb_descriptor *blob, cb_http_sink s
 	return cb_registry_blob_unverified(repo->registry, repo->ref, blob, sink, userdata, cancel, err);
 }
 
-static int duplicate(void *userdata, int *ret_fd, struct cb_err **err)
-{
-	*ret_fd = dup(*(int *)userdata);
-	return *ret_fd < 0 ? cb_err_errno(err, errno, "duplicate a descriptor") : 0;
-}
-
 static int put_blob(void *self, const struct cb_descriptor *blob, int fd, struct cb_cancel *cancel, struct cb_err **err)
 {
 	struct repo *repo = self;
-	struct cb_upload upload = { .digest = blob->digest, .size = blob->size, .open = duplicate, .userdata = &fd };
-	int r = cb_registry_upload(repo->registry, repo->ref, &upload, cancel, err);
 
-	return r < 0 ? r : 0;
+	return cb_remote_put_blob(repo->registry, repo->ref, blob, fd, cancel, err);
 }
 
 /* ---- the end: joining ----------------------------------------------------------------------------------------- */
@@ -248,25 +241,11 @@ static int drop_missing(struct repo *repo, struct cb_cachedoc *doc, struct cb_ca
 static int write_doc(struct repo *repo, const struct cb_cachedoc *doc, struct cb_cancel *cancel,
 	struct cb_digest *ret_version, struct cb_err **err)
 {
-	struct cb_upload upload = { 0 };
-	cleanup_free char *text = cb_cachedoc_write(doc, &upload.size), *document = NULL;
-	CB_CLEANUP(cb_manifest_free) struct cb_manifest *manifest = cb_manifest_new(false);
 	size_t n, len;
+	cleanup_free char *text = cb_cachedoc_write(doc, &len);
 	cleanup_free struct cb_descriptor *blobs = cb_cachedoc_blobs(doc, &n);
-	int r;
 
-	upload.data = text;
-	cb_digest_of(text, upload.size, &upload.digest);
-	r = cb_registry_upload(repo->registry, repo->ref, &upload, cancel, err);
-	if (r < 0)
-		return r;
-	cb_descriptor_init(&manifest->config, CB_MEDIA_CACHE_CONFIG, &upload.digest, upload.size);
-	for (size_t i = 0; i < n; i++)
-		cb_manifest_add_layer(manifest, &blobs[i]);
-	document = cb_manifest_write(manifest, &len);
-	cb_digest_of(document, len, ret_version);
-	return cb_registry_put_manifest(repo->registry, repo->ref, repo->ref->tag ? repo->ref->tag : "latest",
-		CB_MEDIA_OCI_MANIFEST, document, len, cancel, err);
+	return cb_remote_put_document(repo->registry, repo->ref, text, len, blobs, n, cancel, ret_version, err);
 }
 
 /* Writes @doc, without what it can no longer hold. */

@@ -9,7 +9,7 @@
 #include "base/map.h"
 #include "layers/manifest.h"
 #include "layers/mediatype.h"
-#include "layers/push_upload.h"
+#include "layers/remote_put.h"
 #include "layers/remotecache.h"
 
 /** Of the key in a tag. */
@@ -75,22 +75,8 @@ static int put_record(void *self, const struct cb_digest *key, const void *data,
 {
 	struct tags *tags = self;
 	CB_CLEANUP(cb_ref_free) struct cb_ref *ref = ref_of(tags, key);
-	CB_CLEANUP(cb_manifest_free) struct cb_manifest *manifest = cb_manifest_new(false);
-	struct cb_upload upload = { .data = data, .size = len };
-	cleanup_free char *document = NULL;
-	size_t size;
-	int r;
 
-	cb_digest_of(data, len, &upload.digest);
-	r = cb_registry_upload(tags->registry, ref, &upload, cancel, err);
-	if (r < 0)
-		return r;
-	cb_descriptor_init(&manifest->config, CB_MEDIA_CACHE_CONFIG, &upload.digest, len);
-	for (size_t i = 0; i < n; i++)
-		cb_manifest_add_layer(manifest, &blobs[i]);
-	document = cb_manifest_write(manifest, &size);
-	return cb_registry_put_manifest(
-		tags->registry, ref, ref->tag, CB_MEDIA_OCI_MANIFEST, document, size, cancel, err);
+	return cb_remote_put_document(tags->registry, ref, data, len, blobs, n, cancel, NULL, err);
 }
 
 static int has_blob(void *self, const struct cb_descriptor *blob, struct cb_cancel *cancel, struct cb_err **err)
@@ -113,19 +99,11 @@ static int get_blob(void *self, const struct cb_descriptor *blob, cb_http_sink s
 	return cb_registry_blob_unverified(tags->registry, tags->ref, blob, sink, userdata, cancel, err);
 }
 
-static int duplicate(void *userdata, int *ret_fd, struct cb_err **err)
-{
-	*ret_fd = cb_fd_dup(*(int *)userdata);
-	return *ret_fd < 0 ? cb_err_errno(err, errno, "duplicate a descriptor") : 0;
-}
-
 static int put_blob(void *self, const struct cb_descriptor *blob, int fd, struct cb_cancel *cancel, struct cb_err **err)
 {
 	struct tags *tags = self;
-	struct cb_upload upload = { .digest = blob->digest, .size = blob->size, .open = duplicate, .userdata = &fd };
-	int r = cb_registry_upload(tags->registry, tags->ref, &upload, cancel, err);
 
-	return CB_MIN(r, 0);
+	return cb_remote_put_blob(tags->registry, tags->ref, blob, fd, cancel, err);
 }
 
 static void tags_free(void *self)

@@ -82,7 +82,8 @@ int cb_tarreader_block(struct cb_tarreader *r, const void **ret, struct cb_err *
 	return 0;
 }
 
-static int skip(struct cb_tarreader *r, uint64_t len, struct cb_err **err)
+/** Takes @len bytes, to @to unless that is NULL. */
+static int take(struct cb_tarreader *r, uint64_t len, char *to, struct cb_err **err)
 {
 	while (len > 0) {
 		ssize_t n = fill(r, 1, err);
@@ -93,10 +94,17 @@ static int skip(struct cb_tarreader *r, uint64_t len, struct cb_err **err)
 		if (n == 0)
 			return cb_tarreader_truncated(err);
 		step = (size_t)CB_MIN((uint64_t)n, len);
+		if (to)
+			to = mempcpy(to, r->buf + r->pos, step);
 		r->pos += step;
 		len -= step;
 	}
 	return 0;
+}
+
+static int skip(struct cb_tarreader *r, uint64_t len, struct cb_err **err)
+{
+	return take(r, len, NULL, err);
 }
 
 /** Content of a special header as one string. */
@@ -105,7 +113,6 @@ static int take_special(struct cb_tarreader *r, const struct cb_tar_header *h, s
 {
 	cleanup_free char *data = NULL;
 	int64_t size;
-	size_t at = 0;
 	int code;
 
 	if (!CB_TAR_NUMBER(h->size, &size) || size < 0)
@@ -116,24 +123,14 @@ static int take_special(struct cb_tarreader *r, const struct cb_tar_header *h, s
 
 	/* @h lies in the buffer that is refilled from here on. */
 	data = cb_xmalloc((size_t)size + 1);
-	while (at < (size_t)size) {
-		ssize_t n = fill(r, 1, err);
-		size_t step;
-
-		if (n < 0)
-			return (int)n;
-		if (n == 0)
-			return cb_tarreader_truncated(err);
-		step = CB_MIN((size_t)n, (size_t)size - at);
-		memcpy(data + at, r->buf + r->pos, step);
-		r->pos += step;
-		at += step;
-	}
-	data[at] = '\0';
+	code = take(r, (uint64_t)size, data, err);
+	if (code < 0)
+		return code;
+	data[size] = '\0';
 	code = skip(r, -(uint64_t)size & (CB_TAR_BLOCK - 1), err);
 	if (code < 0)
 		return code;
-	*ret_len = at;
+	*ret_len = (size_t)size;
 	*ret = CB_TAKE_PTR(data);
 	return 0;
 }
