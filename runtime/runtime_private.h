@@ -1,5 +1,5 @@
 /*
- * The open runtime, shared by runtime.c and run.c.
+ * The open runtime, shared by the files runtime*.c and run.c.
  */
 #ifndef CB_RUNTIME_PRIVATE_H
 #define CB_RUNTIME_PRIVATE_H
@@ -52,6 +52,23 @@ struct cb_runtime {
 	size_t n_idle, n_pending; /* pending: asked for, not yet received; at most one */
 	unsigned int pending_group;
 };
+
+/**
+ * Takes the best isolation that works, or the one that was asked for: zygote, overlay and a first sandbox are there
+ * then, and info tells of it.
+ */
+int cb_runtime_choose_rung(struct cb_runtime *rt, struct cb_err **err);
+/** Ends what was made for a rung. */
+void cb_runtime_undo_rung(struct cb_runtime *rt);
+/** Makes the stub and mounts an overlay on the store, by @want or by the first way that works. */
+int cb_runtime_probe_overlay(struct cb_runtime *rt, enum cb_overlay_api want, struct cb_err **err);
+/** Without overlay, a root is a directory of the store, mounted where it is needed: does that work? */
+int cb_runtime_probe_bind(struct cb_runtime *rt, struct cb_err **err);
+
+/** Asks the zygote for a sandbox. With the lock held, or before there are threads. */
+int cb_runtime_ask_sandbox(struct cb_runtime *rt, unsigned int kind, struct cb_err **err);
+/** Waits for the one that was asked for. The same. */
+int cb_runtime_receive_sandbox(struct cb_runtime *rt, struct cb_sandbox_handle *ret, struct cb_err **err);
 
 /** Gives a waiting sandbox of @kind, or a new one. Any thread. */
 int cb_runtime_take_sandbox(

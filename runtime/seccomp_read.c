@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/num.h"
 #include "runtime/seccomp_rules.h"
+#include "runtime/seccomp_words.h"
 
 #define PATH_TEXT_MAX 256
 
@@ -39,98 +40,6 @@ __attribute__((format(printf, 2, 3))) static void put_path(char out[static PATH_
 	va_start(ap, fmt);
 	vsnprintf(out, PATH_TEXT_MAX, fmt, ap);
 	va_end(ap);
-}
-
-/* ---- words ----------------------------------------------------------------------------------------------------- */
-
-struct word {
-	const char *name;
-	uint32_t value;
-};
-
-static const struct word actions[] = {
-	{ "SCMP_ACT_ALLOW", SCMP_ACT_ALLOW },
-	{ "SCMP_ACT_ERRNO", SCMP_ACT_ERRNO(0) },
-	{ "SCMP_ACT_KILL", SCMP_ACT_KILL_THREAD },
-	{ "SCMP_ACT_KILL_THREAD", SCMP_ACT_KILL_THREAD },
-	{ "SCMP_ACT_KILL_PROCESS", SCMP_ACT_KILL_PROCESS },
-	{ "SCMP_ACT_TRAP", SCMP_ACT_TRAP },
-	{ "SCMP_ACT_LOG", SCMP_ACT_LOG },
-	{ "SCMP_ACT_TRACE", SCMP_ACT_TRACE(0) },
-};
-
-static const struct word operators[] = {
-	{ "SCMP_CMP_NE", SCMP_CMP_NE },
-	{ "SCMP_CMP_LT", SCMP_CMP_LT },
-	{ "SCMP_CMP_LE", SCMP_CMP_LE },
-	{ "SCMP_CMP_EQ", SCMP_CMP_EQ },
-	{ "SCMP_CMP_GE", SCMP_CMP_GE },
-	{ "SCMP_CMP_GT", SCMP_CMP_GT },
-	{ "SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ },
-};
-
-static const struct word arches[] = {
-	{ "SCMP_ARCH_X86", SCMP_ARCH_X86 },
-	{ "SCMP_ARCH_X86_64", SCMP_ARCH_X86_64 },
-	{ "SCMP_ARCH_X32", SCMP_ARCH_X32 },
-	{ "SCMP_ARCH_ARM", SCMP_ARCH_ARM },
-	{ "SCMP_ARCH_AARCH64", SCMP_ARCH_AARCH64 },
-	{ "SCMP_ARCH_MIPS", SCMP_ARCH_MIPS },
-	{ "SCMP_ARCH_MIPS64", SCMP_ARCH_MIPS64 },
-	{ "SCMP_ARCH_MIPS64N32", SCMP_ARCH_MIPS64N32 },
-	{ "SCMP_ARCH_MIPSEL", SCMP_ARCH_MIPSEL },
-	{ "SCMP_ARCH_MIPSEL64", SCMP_ARCH_MIPSEL64 },
-	{ "SCMP_ARCH_MIPSEL64N32", SCMP_ARCH_MIPSEL64N32 },
-	{ "SCMP_ARCH_PPC", SCMP_ARCH_PPC },
-	{ "SCMP_ARCH_PPC64", SCMP_ARCH_PPC64 },
-	{ "SCMP_ARCH_PPC64LE", SCMP_ARCH_PPC64LE },
-	{ "SCMP_ARCH_S390", SCMP_ARCH_S390 },
-	{ "SCMP_ARCH_S390X", SCMP_ARCH_S390X },
-	{ "SCMP_ARCH_RISCV64", SCMP_ARCH_RISCV64 },
-#ifdef SCMP_ARCH_LOONGARCH64
-	{ "SCMP_ARCH_LOONGARCH64", SCMP_ARCH_LOONGARCH64 },
-#endif
-#ifdef SCMP_ARCH_M68K
-	{ "SCMP_ARCH_M68K", SCMP_ARCH_M68K },
-	{ "SCMP_ARCH_SH", SCMP_ARCH_SH },
-#endif
-};
-
-/* Which docker knows and this libseccomp may not: left out, as they cannot be that of the host. */
-static const char *const other_arches[] = { "SCMP_ARCH_LOONGARCH64", "SCMP_ARCH_PARISC", "SCMP_ARCH_PARISC64",
-	"SCMP_ARCH_M68K", "SCMP_ARCH_SH", "SCMP_ARCH_SHEB" };
-
-/* Go's names, which includes and excludes use. */
-static const struct word go_arches[] = {
-	{ "amd64", SCMP_ARCH_X86_64 },
-	{ "arm64", SCMP_ARCH_AARCH64 },
-	{ "386", SCMP_ARCH_X86 },
-	{ "x86", SCMP_ARCH_X86 },
-	{ "x32", SCMP_ARCH_X32 },
-	{ "arm", SCMP_ARCH_ARM },
-	{ "ppc64le", SCMP_ARCH_PPC64LE },
-	{ "s390x", SCMP_ARCH_S390X },
-	{ "riscv64", SCMP_ARCH_RISCV64 },
-#ifdef SCMP_ARCH_LOONGARCH64
-	{ "loong64", SCMP_ARCH_LOONGARCH64 },
-#endif
-};
-
-static const char *const capabilities[] = { "CAP_CHOWN", "CAP_DAC_OVERRIDE", "CAP_DAC_READ_SEARCH", "CAP_FOWNER",
-	"CAP_FSETID", "CAP_KILL", "CAP_SETGID", "CAP_SETUID", "CAP_SETPCAP", "CAP_LINUX_IMMUTABLE",
-	"CAP_NET_BIND_SERVICE", "CAP_NET_BROADCAST", "CAP_NET_ADMIN", "CAP_NET_RAW", "CAP_IPC_LOCK", "CAP_IPC_OWNER",
-	"CAP_SYS_MODULE", "CAP_SYS_RAWIO", "CAP_SYS_CHROOT", "CAP_SYS_PTRACE", "CAP_SYS_PACCT", "CAP_SYS_ADMIN",
-	"CAP_SYS_BOOT", "CAP_SYS_NICE", "CAP_SYS_RESOURCE", "CAP_SYS_TIME", "CAP_SYS_TTY_CONFIG", "CAP_MKNOD",
-	"CAP_LEASE", "CAP_AUDIT_WRITE", "CAP_AUDIT_CONTROL", "CAP_SETFCAP", "CAP_MAC_OVERRIDE", "CAP_MAC_ADMIN",
-	"CAP_SYSLOG", "CAP_WAKE_ALARM", "CAP_BLOCK_SUSPEND", "CAP_AUDIT_READ", "CAP_PERFMON", "CAP_BPF",
-	"CAP_CHECKPOINT_RESTORE" };
-
-static const struct word *find_word(const struct word *words, size_t n, const char *text)
-{
-	for (size_t i = 0; i < n; i++)
-		if (strcmp(words[i].name, text) == 0)
-			return &words[i];
-	return NULL;
 }
 
 /* ---- members --------------------------------------------------------------------------------------------------- */
@@ -195,13 +104,13 @@ static int read_action(const struct reader *r, const json_t *obj, const char *pa
 		return bad(r, json_object_get(obj, key) ? place : path, err, "%s is missing or no text", key);
 	if (strcmp(text, "SCMP_ACT_NOTIFY") == 0)
 		return bad(r, place, err, "SCMP_ACT_NOTIFY is not supported: nobody would answer");
-	const struct word *action = find_word(actions, ARRAY_SIZE(actions), text);
-	if (!action)
+	uint32_t action;
+	if (!cb_seccomp_action(text, &action))
 		return bad(r, place, err, "unknown action \"%.64s\"", text);
-	*ret = action->value;
-	if (action->value == SCMP_ACT_ERRNO(0))
+	*ret = action;
+	if (action == SCMP_ACT_ERRNO(0))
 		*ret = SCMP_ACT_ERRNO(code);
-	else if (action->value == SCMP_ACT_TRACE(0))
+	else if (action == SCMP_ACT_TRACE(0))
 		*ret = SCMP_ACT_TRACE(code);
 	return 0;
 }
@@ -212,15 +121,11 @@ static int read_action(const struct reader *r, const json_t *obj, const char *pa
 static int read_arch(const struct reader *r, const json_t *v, const char *path, uint32_t *ret, struct cb_err **err)
 {
 	const char *text = json_string_value(v);
-	const struct word *arch = text ? find_word(arches, ARRAY_SIZE(arches), text) : NULL;
 
-	if (arch) {
-		*ret = arch->value;
+	if (text && cb_seccomp_arch(text, ret))
 		return 0;
-	}
-	for (size_t i = 0; text && i < ARRAY_SIZE(other_arches); i++)
-		if (strcmp(other_arches[i], text) == 0)
-			return 1;
+	if (text && cb_seccomp_is_other_arch(text))
+		return 1;
 	return bad(r, path, err, "unknown architecture \"%.64s\"", text ? text : "(not a text)");
 }
 
@@ -289,24 +194,23 @@ static int read_arch_map(const struct reader *r, const json_t *map, struct cb_er
 static int has_cap(const struct reader *r, const json_t *v, const char *path, bool *ret, struct cb_err **err)
 {
 	const char *text = json_string_value(v);
+	unsigned int number;
 
-	for (size_t i = 0; text && i < ARRAY_SIZE(capabilities); i++)
-		if (strcmp(capabilities[i], text) == 0) {
-			*ret = (r->host->caps >> i) & 1;
-			return 0;
-		}
-	return bad(r, path, err, "unknown capability \"%.64s\"", text ? text : "(not a text)");
+	if (!text || !cb_seccomp_capability(text, &number))
+		return bad(r, path, err, "unknown capability \"%.64s\"", text ? text : "(not a text)");
+	*ret = (r->host->caps >> number) & 1;
+	return 0;
 }
 
 /* Names of architectures that nobody here knows are of other machines. */
 static int is_arch(const struct reader *r, const json_t *v, const char *path, bool *ret, struct cb_err **err)
 {
 	const char *text = json_string_value(v);
+	uint32_t arch;
 
 	if (!text)
 		return bad(r, path, err, "a text is expected");
-	const struct word *arch = find_word(go_arches, ARRAY_SIZE(go_arches), text);
-	*ret = arch && arch->value == r->host->arch;
+	*ret = cb_seccomp_go_arch(text, &arch) && arch == r->host->arch;
 	return 0;
 }
 
@@ -440,12 +344,12 @@ static int read_arg(
 	if (index > 5)
 		return bad(r, place, err, "a system call has the arguments 0 to 5");
 	const char *text = text_of(arg, "op");
-	const struct word *op = text ? find_word(operators, ARRAY_SIZE(operators), text) : NULL;
+	uint32_t op;
 	put_path(place, "%s.op", path);
-	if (!op)
+	if (!text || !cb_seccomp_operator(text, &op))
 		return bad(r, text ? place : path, err, "unknown operator \"%.64s\"", text ? text : "(missing)");
 	*ret = (struct scmp_arg_cmp){
-		.arg = (unsigned int)index, .op = (enum scmp_compare)op->value, .datum_a = a, .datum_b = b
+		.arg = (unsigned int)index, .op = (enum scmp_compare)op, .datum_a = a, .datum_b = b
 	};
 	return 0;
 }
