@@ -254,7 +254,8 @@ static const struct {
 	{ "/500", "{\"errors\"", 0, 500 },
 	{ "/404", "{\"errors\"", 0, 404 },
 	{ "/drip", "low", CB_ERR_NETWORK, 0 },
-	{ "/stall", "low", CB_ERR_NETWORK, 0 },
+	/* Curl looks at its clock, and we at ours. */
+	{ "/stall", " seconds", CB_ERR_NETWORK, 0 },
 	{ "/many-headers", "too many headers", CB_ERR_LIMIT, 0 },
 	{ "/huge-header", "too many headers", CB_ERR_LIMIT, 0 },
 	{ "/long-headers", "too many headers", CB_ERR_LIMIT, 0 },
