@@ -248,8 +248,9 @@ def main():
     work, what = os.path.join(os.path.abspath(sys.argv[1]), 'containment'), (sys.argv[2:] or ['compare'])[0]
     os.mkdir(work)
     context = make_context(work)
-    columns = {name: see(Rung(work, name), context, work) for name in rungs(work)}
+    # First: docker turns IPv4 forwarding of the host on, which every network namespace begins with from then on.
     others = peers(work, context)
+    columns = {name: see(Rung(work, name), context, work) for name in rungs(work)}
     recorded = 'docker' not in others
     if what == 'table':
         return print_table(others, columns)
