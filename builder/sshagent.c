@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "base/owner.h"
 #include "base/num.h"
 #include "base/path.h"
 #include "base/spawn.h"
@@ -97,7 +98,9 @@ static int listen_at(struct cb_sshagent *agent, int dirfd, uid_t uid, gid_t gid,
 	if (agent->listener < 0 || unix_address(&addr, dirfd, "agent") < 0 ||
 		bind(agent->listener, (struct sockaddr *)&addr, sizeof(addr)) < 0 || listen(agent->listener, 16) < 0)
 		return cb_err_errno(err, errno, "socket for ssh");
-	if (fchownat(dirfd, "agent", uid, gid, AT_SYMLINK_NOFOLLOW) < 0 || fchmodat(dirfd, "agent", mode, 0) < 0)
+	/* With one id, whoever the step is to itself, it is us; a socket takes no record of its owner. */
+	if ((!cb_owner_recorded() && fchownat(dirfd, "agent", uid, gid, AT_SYMLINK_NOFOLLOW) < 0) ||
+		fchmodat(dirfd, "agent", mode, 0) < 0)
 		return cb_err_errno(err, errno, "owner and mode of the socket for ssh");
 	agent->node = openat(dirfd, "agent", O_PATH | O_NOFOLLOW | O_CLOEXEC);
 	return agent->node < 0 ? cb_err_errno(err, errno, "socket for ssh") : 0;
