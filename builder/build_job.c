@@ -70,7 +70,7 @@ int cb_build_tree(struct cb_build *build, const struct cb_chain *chain, struct c
 
 	if (r < 0)
 		return r;
-	return cb_tree_new_layers(fds, cb_chain_depth(chain), cb_build_flavour(build), ret, err);
+	return cb_tree_new_lent(fds, cb_chain_depth(chain), cb_build_flavour(build), ret, err);
 }
 
 int cb_build_source_tree(

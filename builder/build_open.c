@@ -46,6 +46,7 @@ static int open_runtime(struct cb_build *build, struct cb_err **err)
 	struct cb_runtime_options options = { .isolation = cb_build_isolation(build->settings) };
 
 	options.scratch_fd = cb_store_tmpfd(build->store);
+	options.store_fd = cb_store_dirfd(build->store);
 	options.limits = build->settings->limits;
 	options.lazy = may_wait(&options);
 	return cb_runtime_open(&options, &build->runtime, err);

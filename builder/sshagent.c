@@ -16,8 +16,8 @@
 #include <unistd.h>
 
 #include "base/fd.h"
-#include "base/owner.h"
 #include "base/num.h"
+#include "base/owner.h"
 #include "base/path.h"
 #include "base/spawn.h"
 

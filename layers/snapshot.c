@@ -20,7 +20,8 @@
 struct cb_snapshot {
 	struct cb_store *store;
 	char *id;
-	int dir, fs, work;
+	int dir, fs;
+	struct cb_store_work work;
 	bool committed;
 };
 
@@ -56,7 +57,7 @@ int cb_snapshot_new(struct cb_store *store, struct cb_snapshot **ret, struct cb_
 	int r;
 
 	s->store = store;
-	s->dir = s->fs = s->work = -EBADF;
+	s->dir = s->fs = s->work.fd = -EBADF;
 	s->id = cb_store_unique_name(store);
 	/* A store that is full already is told of before a step runs. */
 	r = cb_store_reserve(store, 1, err);
@@ -71,7 +72,7 @@ int cb_snapshot_new(struct cb_store *store, struct cb_snapshot **ret, struct cb_
 struct cb_snapshot *cb_snapshot_free(struct cb_snapshot *s)
 {
 	if (s) {
-		cb_closep(&s->work);
+		cb_store_work_release(s->store, &s->work);
 		cb_closep(&s->fs);
 		cb_closep(&s->dir);
 		if (!s->committed)
@@ -94,14 +95,9 @@ int cb_snapshot_fs(const struct cb_snapshot *s)
 
 int cb_snapshot_work(struct cb_snapshot *s, struct cb_err **err)
 {
-	if (s->work < 0) {
-		if (mkdirat(s->dir, "work", 0700) < 0 && errno != EEXIST)
-			return cb_err_errno(err, errno, "create a work directory in %s", s->store->path), -1;
-		s->work = openat(s->dir, "work", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (s->work < 0)
-			return cb_err_errno(err, errno, "open a work directory in %s", s->store->path), -1;
-	}
-	return s->work;
+	int r = s->work.fd >= 0 ? 0 : cb_store_work_take(s->store, &s->work, err);
+
+	return r < 0 ? -1 : s->work.fd;
 }
 
 static int insert_row(struct cb_store *store, const char *id, const struct cb_snapshot_info *info, struct cb_err **err)
@@ -154,13 +150,7 @@ int cb_snapshot_commit(struct cb_snapshot *s, const struct cb_snapshot_info *inf
 	struct cb_snapshot_info counted = *info;
 	int r;
 
-	if (s->work >= 0) {
-		cb_closep(&s->work);
-		s->work = -EBADF;
-		r = cb_path_remove_tree(s->dir, "work", err);
-		if (r < 0)
-			return cb_err_wrap(err, r, "commit snapshot %s", s->id);
-	}
+	cb_store_work_release(store, &s->work);
 	r = count_new(s, &counted, err);
 	if (r < 0)
 		return cb_err_wrap(err, r, "commit snapshot %s", s->id);

@@ -38,10 +38,10 @@ CB_DEFINE_CLEANUP(struct cb_snapshot *, cb_snapshot_free)
 const char *cb_snapshot_id(const struct cb_snapshot *snapshot);
 /** O_RDONLY directory descriptor of fs; borrowed. Stays valid through the commit. */
 int cb_snapshot_fs(const struct cb_snapshot *snapshot);
-/** Overlay's work directory, an empty directory beside fs, made at the first call; borrowed. -1 with *err set. */
+/** An empty directory on the file system of fs, for overlay's work; borrowed. -1 with *err set. */
 int cb_snapshot_work(struct cb_snapshot *snapshot, struct cb_err **err);
 /**
- * Publishes it: removes work, renames, records. fs must no longer be an overlay's upper. The object then still gives
+ * Publishes it: renames, records. fs must no longer be an overlay's upper. The object then still gives
  * id and fs and keeps the snapshot in use until it is freed.
  */
 int cb_snapshot_commit(struct cb_snapshot *snapshot, const struct cb_snapshot_info *info, struct cb_err **err);

@@ -355,6 +355,7 @@ int cb_store_open(const char *path, enum cb_store_flavour flavour, struct cb_sto
 	pthread_mutex_init(&store->touch_lock, NULL);
 	pthread_mutex_init(&store->gate_lock, NULL);
 	pthread_mutex_init(&store->quota_lock, NULL);
+	pthread_mutex_init(&store->work_lock, NULL);
 	read_boot_id(store->boot);
 
 	/* Files with set-user-id bits lie in here: no one else may look in. */
@@ -387,6 +388,10 @@ struct cb_store *cb_store_free(struct cb_store *store)
 	if (store->db)
 		cb_store_flush(store, NULL);
 	cb_db_free(store->db);
+	for (size_t i = 0; i < store->n_works; i++) {
+		close(store->works[i].fd);
+		free(store->works[i].name);
+	}
 	if (store->tmpfd >= 0)
 		cb_path_remove_tree(store->tmpdir, store->proc, NULL);
 	if (store->proc_lock >= 0) {
@@ -407,6 +412,7 @@ struct cb_store *cb_store_free(struct cb_store *store)
 	pthread_mutex_destroy(&store->touch_lock);
 	pthread_mutex_destroy(&store->gate_lock);
 	pthread_mutex_destroy(&store->quota_lock);
+	pthread_mutex_destroy(&store->work_lock);
 	free(store->path);
 	free(store);
 	return NULL;

@@ -79,6 +79,15 @@ const void *cb_db_blob(struct sqlite3_stmt *stmt, int at, size_t *ret_len);
 /** Name of a process in the store: the prefix of its snapshot ids and the name of its directory below tmp/. */
 #define CB_STORE_PROC_LEN 12
 
+/** A work directory of an overlay, in this process's tmp. */
+struct cb_store_work {
+	int fd; /* negative: none */
+	char *name;
+};
+
+/** Work directories that wait for the next overlay: an emptied one is as good as a new one, and costs nothing. */
+#define CB_STORE_WORKS_MAX 8
+
 struct cb_store {
 	char *path;
 	int dirfd, tmpdir, tmpfd, blobs, snapshots, locks, proc_lock, gate;
@@ -92,6 +101,9 @@ struct cb_store {
 	pthread_mutex_t quota_lock;
 	uint64_t quota, used, counted; /* gc.c: bytes; when @used was counted, 0: never */
 	struct cb_strv touched;        /* snapshot ids used since the last flush */
+	pthread_mutex_t work_lock;
+	struct cb_store_work works[CB_STORE_WORKS_MAX];
+	size_t n_works;
 };
 
 /** Writes @data as @name in the directory @dirfd by rename from this process's tmp. Not synced. */
@@ -106,6 +118,11 @@ int cb_store_oldest(struct cb_store *store, struct timespec *ret, struct cb_err 
 /** Calls @fn with each name in the directory @name below @dirfd, dot files left out, until it returns non-zero. */
 int cb_store_each_name(int dirfd, const char *name, int (*fn)(void *ctx, const char *name, struct cb_err **err),
 	void *ctx, struct cb_err **err);
+
+/** An empty work directory; cb_store_work_release gives it back. */
+int cb_store_work_take(struct cb_store *store, struct cb_store_work *ret, struct cb_err **err);
+/** The overlay is gone. Kept for the next one if it is empty. Takes one that was never taken. */
+void cb_store_work_release(struct cb_store *store, struct cb_store_work *work);
 
 /** After a crash: removes what dead processes left. @rebooted: the last boot's unsynced state is dropped, too. */
 int cb_store_recover(struct cb_store *store, struct cb_err **err);

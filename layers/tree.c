@@ -38,7 +38,7 @@ struct cb_tree_dir *cb_tree_dir_free(struct cb_tree_dir *dir)
 {
 	if (!dir || --dir->refs > 0)
 		return NULL;
-	for (size_t i = 0; i < dir->n; i++)
+	for (size_t i = 0; i < dir->n && !(dir->tree->lent && dir == dir->tree->root); i++)
 		close(dir->parts[i].fd);
 	free(dir->path);
 	free(dir);
@@ -86,22 +86,38 @@ static int root_add(struct cb_tree *tree, int dirfd, struct cb_err **err)
 	return 0;
 }
 
-int cb_tree_new_layers(const int *dirfds, size_t n, enum cb_flavour flavour, struct cb_tree **ret, struct cb_err **err)
+static int layers_new(size_t n, enum cb_flavour flavour, struct cb_tree **ret, struct cb_err **err)
 {
-	CB_CLEANUP(cb_tree_free) struct cb_tree *tree = NULL;
-
 	if (n > CB_TREE_LAYERS_MAX)
 		return cb_err_set(
 			err, CB_ERR_LIMIT, "%zu layers in one file system, more than %d", n, CB_TREE_LAYERS_MAX);
-	tree = tree_new(n);
-	tree->flavour = flavour;
-	for (size_t i = n; i-- > 0;) {
-		int r = root_add(tree, dirfds[i], err);
+	*ret = tree_new(n);
+	(*ret)->flavour = flavour;
+	return 0;
+}
 
-		if (r < 0)
-			return r;
-	}
+int cb_tree_new_layers(const int *dirfds, size_t n, enum cb_flavour flavour, struct cb_tree **ret, struct cb_err **err)
+{
+	CB_CLEANUP(cb_tree_free) struct cb_tree *tree = NULL;
+	int r = layers_new(n, flavour, &tree, err);
+
+	for (size_t i = n; r == 0 && i-- > 0;)
+		r = root_add(tree, dirfds[i], err);
+	if (r < 0)
+		return r;
 	*ret = CB_TAKE_PTR(tree);
+	return 0;
+}
+
+int cb_tree_new_lent(const int *dirfds, size_t n, enum cb_flavour flavour, struct cb_tree **ret, struct cb_err **err)
+{
+	int r = layers_new(n, flavour, ret, err);
+
+	if (r < 0)
+		return r;
+	(*ret)->lent = true;
+	for (size_t i = n; i-- > 0;)
+		(*ret)->root->parts[(*ret)->root->n++].fd = dirfds[i];
 	return 0;
 }
 

@@ -37,6 +37,7 @@ struct cb_tree_cached {
 struct cb_tree {
 	_Atomic size_t refs;
 	bool plain, root_owned, uncached, filtered;
+	bool lent; /* the descriptors of the root are not ours to close */
 	struct cb_path_filter filter;
 	enum cb_flavour flavour;
 	size_t n;

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <linux/capability.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -13,27 +12,23 @@
 
 #include "base/fd.h"
 #include "base/path.h"
-#include "base/strv.h"
 #include "runtime/kernel.h"
+#include "runtime/mapped.h"
 #include "runtime/overlay_mount.h"
 
-/* Descriptors of idmapped copies of all layers, upper and work, or of the originals. */
+/* All layers, upper and work as the overlay is to see them. */
 struct parts {
-	int *lower; /* top first, the stub last */
+	int *lower; /* top first, the stub last; borrowed */
 	size_t n_lower;
 	int upper, work;
-	int mapped; /* the detached tree that upper and work are in: it ends with this descriptor */
-	bool owned; /* lower[] but the stub, upper and work are ours to close */
+	bool owned; /* upper and work are ours to close */
 };
 
 static void parts_done(struct parts *parts)
 {
 	if (parts->owned) {
-		for (size_t i = 0; i + 1 < parts->n_lower; i++)
-			cb_closep(&parts->lower[i]);
 		cb_closep(&parts->upper);
 		cb_closep(&parts->work);
-		cb_closep(&parts->mapped);
 	}
 	free(parts->lower);
 }
@@ -80,107 +75,31 @@ void cb_overlay_detach(const struct cb_overlay_env *env, const char *name)
 	(void)unlinkat(env->scratch_fd, name, AT_REMOVEDIR);
 }
 
-/* The overlay holds clones of its own, so they are needed only while it is made. */
-static int attach_parts(
-	const struct cb_overlay_env *env, const struct parts *parts, struct cb_strv *names, struct cb_err **err)
-{
-	char name[32];
-	int r = 0;
-
-	if (!env->attach || !parts->owned)
-		return 0;
-	for (size_t i = 0; r == 0 && i + (parts->mapped < 0) < parts->n_lower; i++) {
-		int fd = i + 1 < parts->n_lower ? parts->lower[i] : parts->mapped;
-		r = cb_overlay_attach(env, fd, name, err);
-		if (r == 0)
-			cb_strv_add(names, name);
-	}
-	return r;
-}
-
-static int fd_path(int fd, char out[static PATH_MAX], struct cb_err **err)
-{
-	char link[32];
-	ssize_t n;
-
-	snprintf(link, sizeof(link), "/proc/self/fd/%d", fd);
-	n = readlink(link, out, PATH_MAX - 1);
-	if (n < 0)
-		return cb_err_errno(err, errno, "name of directory");
-	out[n] = '\0';
-	return 0;
-}
-
-/* The directory @rel below @root, which must be the one that @fd is. */
-static int reopen_below(int root, const char *rel, int fd, struct cb_err **err)
-{
-	struct stat want, got;
-	cleanup_close int dir = cb_path_open_beneath(root, *rel ? rel : ".", O_PATH | O_DIRECTORY | O_NOFOLLOW, 0);
-
-	if (dir < 0 || fstat(dir, &got) < 0 || fstat(fd, &want) < 0)
-		return cb_err_errno(err, errno, "open overlay directory again");
-	if (want.st_dev != got.st_dev || want.st_ino != got.st_ino)
-		return cb_err_set(err, CB_ERR_INTERNAL, "overlay directory changed its place");
-	return CB_TAKE_FD(dir);
-}
-
-/* The kernel wants upper and work on one mount, so their nearest common parent is what gets cloned and mapped. */
-static int map_upper(const struct cb_overlay_env *env, int upper, int work, struct parts *parts, struct cb_err **err)
-{
-	char a[PATH_MAX] = "", b[PATH_MAX] = "", common[PATH_MAX];
-	size_t cut = 0;
-	int r;
-
-	r = fd_path(upper, a, err);
-	if (r == 0)
-		r = fd_path(work, b, err);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; a[i] && a[i] == b[i]; i++)
-		if (a[i] == '/')
-			cut = i + 1;
-	if (!cut)
-		return cb_err_set(err, CB_ERR_INTERNAL, "overlay directories have no common parent");
-	memcpy(common, a, cut);
-	common[cut] = '\0';
-
-	cleanup_close int dir = open(common, O_PATH | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return cb_err_errno(err, errno, "open %s", common);
-	parts->mapped = cb_overlay_clone(env, dir, 0, err);
-	if (parts->mapped < 0)
-		return parts->mapped;
-	parts->upper = reopen_below(parts->mapped, a + cut, upper, err);
-	if (parts->upper < 0)
-		return parts->upper;
-	parts->work = reopen_below(parts->mapped, b + cut, work, err);
-	return parts->work < 0 ? parts->work : 0;
-}
-
 static int parts_make(const struct cb_overlay_env *env, int stub, const int *layers, size_t n, int upper, int work,
 	struct parts *parts, struct cb_err **err)
 {
+	int r = 0;
+
 	parts->n_lower = n + 1;
 	parts->lower = cb_newa0(int, n + 1);
-	parts->upper = parts->work = parts->mapped = -1;
 	parts->lower[n] = stub;
-	if (env->userns_fd < 0) {
-		for (size_t i = 0; i < n; i++)
-			parts->lower[i] = layers[n - 1 - i];
-		parts->upper = upper;
-		parts->work = work;
-		return 0;
-	}
-
 	for (size_t i = 0; i < n; i++)
-		parts->lower[i] = -EBADF;
-	parts->owned = true;
-	for (size_t i = 0; i < n; i++) {
-		parts->lower[i] = cb_overlay_clone(env, layers[n - 1 - i], 0, err);
-		if (parts->lower[i] < 0)
-			return cb_err_wrap(err, parts->lower[i], "layer %zu", n - 1 - i);
+		parts->lower[i] = layers[n - 1 - i];
+	parts->upper = upper;
+	parts->work = work;
+	if (env->userns_fd < 0)
+		return 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		r = cb_mapped_lower(env->mapped, env, parts->lower[i], &parts->lower[i], err);
+		if (r < 0)
+			return cb_err_wrap(err, r, "layer %zu", n - 1 - i);
 	}
-	return upper >= 0 ? map_upper(env, upper, work, parts, err) : 0;
+	if (upper < 0)
+		return 0;
+	r = cb_mapped_upper(env->mapped, env, upper, work, &parts->upper, &parts->work, err);
+	parts->owned = r == 0;
+	return r;
 }
 
 /*
@@ -250,7 +169,7 @@ static int distinct_layers(const int *layers, size_t n, int **ret, size_t *ret_n
 int cb_overlay_mount(const struct cb_overlay_env *env, int stub, const int *layers, size_t n_layers, int upper,
 	int work, unsigned int attr, struct cb_err **err)
 {
-	__attribute__((cleanup(parts_done))) struct parts parts = { .upper = -1, .work = -1, .mapped = -1 };
+	__attribute__((cleanup(parts_done))) struct parts parts = { .upper = -1, .work = -1 };
 	cleanup_free int *own = NULL;
 	size_t n = 0;
 	int r = distinct_layers(layers, n_layers, &own, &n, err);
@@ -265,15 +184,9 @@ int cb_overlay_mount(const struct cb_overlay_env *env, int stub, const int *laye
 		return cb_overlay_clone(
 			&(struct cb_overlay_env){ .userns_fd = -1 }, stub, attr | MOUNT_ATTR_RDONLY, err);
 
-	cleanup_strv struct cb_strv attached = { 0 };
 	r = parts_make(env, stub, own, n, upper, work, &parts, err);
-	if (r == 0)
-		r = attach_parts(env, &parts, &attached, err);
-	if (r < 0) {
-		for (size_t i = 0; i < attached.n; i++)
-			cb_overlay_detach(env, attached.v[i]);
+	if (r < 0)
 		return r;
-	}
 	if (env->userns_fd >= 0) {
 		r = become_mapped_root(env->root_id, err);
 		if (r < 0) {
@@ -288,8 +201,6 @@ int cb_overlay_mount(const struct cb_overlay_env *env, int stub, const int *laye
 		r = cb_overlay_mount_new(env, &view, attr, err);
 	if (env->userns_fd >= 0)
 		become_real_root();
-	for (size_t i = 0; i < attached.n; i++)
-		cb_overlay_detach(env, attached.v[i]);
 	return r < 0 || upper < 0 ? r : check_writable(r, err);
 }
 

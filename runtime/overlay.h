@@ -13,11 +13,14 @@
 #include "base/err.h"
 #include "runtime/runtime.h"
 
+struct cb_mapped;
+
 struct cb_overlay_env {
-	enum cb_overlay_api api; /* not AUTO */
-	bool trusted;            /* marks are trusted.overlay.*, else user.overlay.* */
-	int userns_fd;           /* idmap every layer into this user namespace; -1: no */
-	uid_t root_id;           /* with userns_fd: what its ids 0 are outside, for both kinds */
+	enum cb_overlay_api api;  /* not AUTO */
+	bool trusted;             /* marks are trusted.overlay.*, else user.overlay.* */
+	int userns_fd;            /* idmap every layer into this user namespace; -1: no */
+	uid_t root_id;            /* with userns_fd: what its ids 0 are outside, for both kinds */
+	struct cb_mapped *mapped; /* with userns_fd */
 	int scratch_fd;
 	bool attach; /* the kernel takes no detached mounts as parts of an overlay (before Linux 6.15) */
 };

@@ -87,6 +87,7 @@ struct cb_runtime_options {
 	enum cb_overlay_api overlay_api;
 	struct cb_limits limits; /* of every run; its texts are borrowed for the call */
 	int scratch_fd;  /* directory on the store's file system, for trials and throw-away names; borrowed for life */
+	int store_fd;    /* the directory above scratch_fd and most layers, or 0: saves time; borrowed for life */
 	bool no_prepare; /* no sandbox ahead; for tests and measurements */
 	/*
 	 * Nothing is tried until cb_runtime_ready: for who may have nothing to run. The texts of @limits are then

@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "runtime/kernel.h"
+#include "runtime/mapped.h"
 #include "runtime/runtime_private.h"
 
 static int try_stub(struct cb_runtime *rt, bool on_disk, struct cb_err **err)
@@ -71,6 +72,14 @@ static int try_overlay(struct cb_runtime *rt, int dir, struct cb_err **err)
 	return r;
 }
 
+/* What was made before was made for another namespace, or in another way. */
+static void renew_mapped(struct cb_runtime *rt)
+{
+	rt->overlay.mapped = cb_mapped_free(rt->overlay.mapped, &rt->overlay);
+	if (rt->overlay.userns_fd >= 0)
+		rt->overlay.mapped = cb_mapped_new(rt->options.store_fd > 0 ? rt->options.store_fd : -1);
+}
+
 static int choose_api(struct cb_runtime *rt, enum cb_overlay_api want, int dir, struct cb_err **err)
 {
 	int r = -1;
@@ -81,6 +90,7 @@ static int choose_api(struct cb_runtime *rt, enum cb_overlay_api want, int dir, 
 		rt->overlay.api = (enum cb_overlay_api)api;
 		for (int on_disk = 0; on_disk < 2; on_disk++) {
 			rt->overlay.attach = on_disk;
+			renew_mapped(rt);
 			cleanup_err struct cb_err *why = NULL;
 			r = try_stub(rt, on_disk != 0, &why);
 			if (r == 0)

@@ -8,6 +8,7 @@
 #include "base/owner.h"
 #include "base/path.h"
 #include "runtime/entry.h"
+#include "runtime/mapped.h"
 #include "runtime/runtime_private.h"
 #include "runtime/sandbox.h"
 
@@ -76,6 +77,7 @@ void cb_runtime_undo_rung(struct cb_runtime *rt)
 		cb_sandbox_handle_done(&rt->idle[i]);
 	rt->n_idle = rt->n_pending = 0;
 	cb_zygote_stop(&rt->zygote);
+	rt->overlay.mapped = cb_mapped_free(rt->overlay.mapped, &rt->overlay);
 	cb_closep(&rt->stub);
 	cb_closep(&rt->stub_empty);
 	rt->stub = rt->stub_empty = -EBADF;

@@ -48,7 +48,6 @@ struct cb_sandbox {
 	int sock;
 	int recorder; /* to recorder.h, with CB_SANDBOX_RECORDED; or -1 */
 	unsigned int kind;
-	bool mounted_files;
 	const char *root; /* the path of the root that is being put together */
 };
 
@@ -71,6 +70,9 @@ CB_NORETURN void cb_sandbox_fail(const struct cb_sandbox *sb, int errnum, const 
 
 /** Mounts /proc, /sys and /dev on the stage, masked. */
 void cb_sandbox_stage(const struct cb_sandbox *sb);
+
+/** Part of it: a tmpfs for files that the run is given, which exists only in memory and in this mount namespace. */
+void cb_sandbox_stage_files(const struct cb_sandbox *sb);
 
 /** A received spec, decoded; borrows from the mapped bytes. */
 struct cb_sandbox_mount {

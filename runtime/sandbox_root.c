@@ -159,18 +159,13 @@ static int new_tmpfs(const struct cb_sandbox_mount *m, unsigned int attr)
 	return cb_sys_fsmount(fs, attr);
 }
 
-/* Contents live on a tmpfs of this sandbox that only exists in memory and in this mount namespace. */
-static void mount_files(struct cb_sandbox *sb)
+void cb_sandbox_stage_files(const struct cb_sandbox *sb)
 {
 	const struct cb_sandbox_mount m = { .mode = 0755 };
-	cleanup_close int mnt = -EBADF;
+	cleanup_close int mnt = new_tmpfs(&m, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 
-	if (sb->mounted_files)
-		return;
-	mnt = new_tmpfs(&m, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
 	if (mnt < 0 || cb_sys_move_mount(mnt, "", AT_FDCWD, CB_STAGE_FILES, MOVE_MOUNT_F_EMPTY_PATH) < 0)
 		cb_sandbox_fail(sb, errno, "mount tmpfs for files");
-	sb->mounted_files = true;
 }
 
 /* A tmpfs before Linux 6.6 cannot keep a record: then the only id there is may read the file, which is who runs. */
@@ -179,11 +174,10 @@ static int give_file(int fd, uid_t uid, gid_t gid)
 	return cb_owner_fchown(fd, uid, gid) < 0 && errno != ENOTSUP ? -1 : 0;
 }
 
-static int new_file(struct cb_sandbox *sb, const struct cb_sandbox_mount *m, size_t index)
+static int new_file(const struct cb_sandbox_mount *m, size_t index)
 {
 	char path[64];
 
-	mount_files(sb);
 	snprintf(path, sizeof(path), CB_STAGE_FILES "/%zu", index);
 	cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	if (fd < 0 || cb_fd_write_all(fd, m->data, m->len) < 0 || give_file(fd, m->uid, m->gid) < 0 ||
@@ -214,7 +208,7 @@ static int part_of(const struct cb_sandbox *sb, const struct cb_sandbox_mount *m
 	return clone;
 }
 
-static void add_mount(struct cb_sandbox *sb, int root, const struct cb_sandbox_mount *m, size_t index)
+static void add_mount(const struct cb_sandbox *sb, int root, const struct cb_sandbox_mount *m, size_t index)
 {
 	cleanup_close int source = -EBADF;
 	struct stat st, on;
@@ -224,7 +218,7 @@ static void add_mount(struct cb_sandbox *sb, int root, const struct cb_sandbox_m
 		source = new_tmpfs(m, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | (m->readonly ? MOUNT_ATTR_RDONLY : 0));
 		break;
 	case CB_RUN_MOUNT_FILE:
-		source = new_file(sb, m, index);
+		source = new_file(m, index);
 		break;
 	case CB_RUN_MOUNT_CHAIN:
 	case CB_RUN_MOUNT_BIND:

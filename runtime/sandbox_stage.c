@@ -224,4 +224,5 @@ void cb_sandbox_stage(const struct cb_sandbox *sb)
 	if (!insecure)
 		mask_all(sb);
 	stage_dev(sb);
+	cb_sandbox_stage_files(sb);
 }

@@ -97,6 +97,7 @@ static inline int fixture_open(struct fixture *f, enum cb_isolation enter, const
 		return 1;
 	}
 	opts.scratch_fd = f->dirfd;
+	opts.store_fd = f->dirfd;
 	if (cb_runtime_open(&opts, &f->rt, &err) < 0) {
 		fprintf(stderr, "SKIPPED: %s\n", cb_err_msg(err));
 		(void)cb_path_remove_tree(AT_FDCWD, f->dir, NULL);
