@@ -338,14 +338,13 @@ static char type_of_mode(mode_t mode)
 
 static int read_target(struct walking *w, int dirfd, const char *name, struct cb_err **err)
 {
-	ssize_t n;
+	char target[CB_TAR_PATH_MAX + 1];
+	ssize_t n = readlinkat(dirfd, name, target, sizeof(target));
 
-	cb_buf_clear(&w->link);
-	cb_buf_reserve(&w->link, CB_TAR_PATH_MAX + 1);
-	n = readlinkat(dirfd, name, w->link.data, CB_TAR_PATH_MAX + 1);
 	if (n < 0)
 		return cb_err_errno(err, errno, "symbolic link");
-	w->link.len = (size_t)n;
+	cb_buf_clear(&w->link);
+	cb_buf_add(&w->link, target, (size_t)n);
 	return 0;
 }
 
