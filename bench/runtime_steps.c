@@ -121,6 +121,7 @@ static void measure(struct bench *b, enum cb_isolation isolation, bool no_prepar
 	const struct cb_runtime_options options = {
 		.isolation = isolation,
 		.scratch_fd = b->dirfd,
+		.store_fd = b->dirfd,
 		.no_prepare = no_prepare,
 	};
 	struct cb_runtime *rt;
@@ -146,7 +147,7 @@ static void measure(struct bench *b, enum cb_isolation isolation, bool no_prepar
 static void measure_ungrouped(struct bench *b, enum cb_isolation isolation)
 {
 	const struct cb_runtime_options options = {
-		.isolation = isolation, .scratch_fd = b->dirfd, .limits = { .pids = -1 }
+		.isolation = isolation, .scratch_fd = b->dirfd, .store_fd = b->dirfd, .limits = { .pids = -1 }
 	};
 	struct cb_runtime *rt;
 	struct cb_err *err = NULL;
