@@ -28,6 +28,7 @@ struct cb_cachemounts;
 struct cb_commits;
 struct cb_remotes;
 struct cb_includes;
+struct cb_turns;
 
 /** Times of the files in layers that the build makes. */
 enum cb_layer_times {
@@ -56,6 +57,7 @@ struct cb_build {
 	struct cb_cached_set *cached;       /* layers of remote caches */
 	struct cb_remotes *remotes;         /* or NULL */
 	struct cb_cachemounts *cachemounts; /* that travel; or NULL */
+	struct cb_turns *turns;             /* of steps, where they see each other's processes */
 	struct cb_scheduler scheduler;
 	struct cb_progress *progress;
 	struct cb_needles *shown_needles, *kept_needles; /* of secrets: must not be shown, must not be in an image */

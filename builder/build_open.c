@@ -19,6 +19,7 @@
 #include "builder/settings_security.h"
 #include "builder/signals.h"
 #include "builder/step_trust.h"
+#include "builder/turn.h"
 
 /* RUN steps at once when --jobs does not say: they wait more than they compute. */
 #define JOBS_DEFAULT 64
@@ -128,6 +129,7 @@ static int build_open(struct cb_build *build, bool runs, struct cb_err **err)
 		snprintf(build->salt + 2 * i, 3, "%02x", random[i]);
 	build->snapfds = cb_snapfds_new(build->store);
 	build->cached = cb_cached_set_new();
+	build->turns = cb_turns_new();
 	build->progress = cb_progress_new(mode, STDERR_FILENO, "Building");
 	build->shown_needles = cb_secrets_shown(settings);
 	build->kept_needles = cb_secrets_kept(settings);
@@ -190,6 +192,7 @@ struct cb_build *cb_build_close(struct cb_build *build)
 	cb_queue_open_gates(build->scheduler.queue);
 	for (size_t i = 0; i < CB_LANE_N; i++)
 		cb_pool_free(build->scheduler.pools[i]);
+	cb_turns_free(build->turns);
 	cb_commits_free(build->commits);
 	cb_remotes_free(build->remotes);
 	cb_cachemounts_free(build->cachemounts);

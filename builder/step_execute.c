@@ -13,6 +13,7 @@
 #include "builder/inputs.h"
 #include "builder/remote.h"
 #include "builder/remotes.h"
+#include "builder/turn.h"
 #include "layers/record.h"
 
 static bool makes_snapshot(enum cb_vertex_kind kind)
@@ -121,11 +122,39 @@ static int step_merge(struct cb_build *build, struct cb_vertex *vertex)
 	return 0;
 }
 
+static bool has_secrets(const struct cb_op_run *op)
+{
+	for (size_t i = 0; i < op->n_mounts; i++)
+		if (op->mounts[i].mount->type == CB_MOUNT_SECRET || op->mounts[i].mount->type == CB_MOUNT_SSH)
+			return true;
+	return false;
+}
+
+static int step_run(struct cb_build *build, struct cb_vertex *vertex, struct cb_snapshot *snapshot, struct cb_err **err)
+{
+	enum cb_isolation isolation;
+	bool alone;
+	int r = cb_build_ready(build, err);
+
+	if (r < 0)
+		return r;
+	isolation = cb_runtime_info(build->runtime)->isolation;
+	if (isolation != CB_ISOLATION_SHARED && isolation != CB_ISOLATION_CHROOT)
+		return cb_step_run(build, vertex, snapshot, err);
+	alone = has_secrets(vertex->op);
+	r = cb_turn_begin(build->turns, alone, build->scheduler.cancel, err);
+	if (r < 0)
+		return r;
+	r = cb_step_run(build, vertex, snapshot, err);
+	cb_turn_end(build->turns, alone);
+	return r;
+}
+
 static int work(struct cb_build *build, struct cb_vertex *vertex, struct cb_snapshot *snapshot, struct cb_err **err)
 {
 	switch (vertex->kind) {
 	case CB_VERTEX_RUN:
-		return cb_step_run(build, vertex, snapshot, err);
+		return step_run(build, vertex, snapshot, err);
 	case CB_VERTEX_WORKDIR:
 		return cb_step_workdir(build, vertex, snapshot, err);
 	default:

@@ -5,11 +5,19 @@
 #include <unistd.h>
 
 #include "runtime/sandbox.h"
+#include "runtime/zygote.h"
 
 uint64_t cb_caps_all(void)
 {
 	/* The kernel ignores those it does not know. */
 	return UINT64_MAX;
+}
+
+uint64_t cb_caps_kept(unsigned int kind, bool insecure)
+{
+	if (insecure)
+		return cb_caps_all();
+	return kind & CB_SANDBOX_CHROOT ? CB_CAPS_CHROOT : CB_CAPS_DEFAULT;
 }
 
 int cb_caps_bound(uint64_t caps)

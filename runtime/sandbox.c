@@ -207,7 +207,7 @@ void cb_sandbox_main(int sock, int recorder, const struct cb_sandbox_setup *setu
 		cb_sandbox_stage_chroot(&sb);
 	else
 		cb_sandbox_stage(&sb);
-	if (cb_caps_bound(kind & CB_SANDBOX_INSECURE ? cb_caps_all() : CB_CAPS_DEFAULT) < 0)
+	if (cb_caps_bound(cb_caps_kept(kind, kind & CB_SANDBOX_INSECURE)) < 0)
 		cb_sandbox_fail(&sb, errno, "drop capabilities");
 	cb_sandbox_report(&sb, CB_REPORT_READY, 0, "%s", "");
 

@@ -127,6 +127,10 @@ CB_NORETURN void cb_sandbox_exec(const struct cb_sandbox *sb, const struct cb_sa
 
 /** Docker's default capabilities. */
 #define CB_CAPS_DEFAULT 0xa80425fbULL
+/** Without CAP_SYS_CHROOT, for steps that only chroot(2) holds: a second one would lead out. */
+#define CB_CAPS_CHROOT (CB_CAPS_DEFAULT & ~(1ULL << 18))
+/** What a sandbox keeps of them. */
+uint64_t cb_caps_kept(unsigned int kind, bool insecure);
 
 /** Empties ambient and inheritable sets and keeps only @caps in the bounding set. Needs CAP_SETPCAP. */
 int cb_caps_bound(uint64_t caps);

@@ -119,13 +119,13 @@ static void drop_recorded(const struct cb_sandbox *sb, const struct cb_sandbox_s
 	load_filter(sb, spec);
 	if (cb_recorder_attach(sb->recorder, spec) < 0)
 		cb_sandbox_fail(sb, errno, "start the recorder of owners");
-	if (cb_caps_set(spec->insecure ? cb_caps_all() : CB_CAPS_DEFAULT) < 0)
+	if (cb_caps_set(cb_caps_kept(sb->kind, spec->insecure)) < 0)
 		cb_sandbox_fail(sb, errno, "set capabilities");
 }
 
 static void drop_privileges(const struct cb_sandbox *sb, const struct cb_sandbox_spec *spec)
 {
-	uint64_t caps = spec->insecure ? cb_caps_all() : CB_CAPS_DEFAULT;
+	uint64_t caps = cb_caps_kept(sb->kind, spec->insecure);
 
 	if (sb->recorder >= 0) {
 		drop_recorded(sb, spec);

@@ -112,6 +112,11 @@ else
 	say "SKIPPED: no ssh-agent or no C compiler here"
 fi
 
+say "a second chroot would lead out"
+printf 'FROM %s\nRUN mkdir /cell && ! chroot / true && ! chroot /cell true\n' "$base" >"$context/Buildfile"
+build "$context"
+has "is refused" "$out" "can't change root directory to '/': Operation not permitted"
+
 say "what cannot be given"
 refuse() {
 	printf 'FROM %s\n%s\n' "$base" "$3" >"$context/Buildfile"
