@@ -4,6 +4,7 @@
 #ifndef CB_RUNTIME_IDMAP_H
 #define CB_RUNTIME_IDMAP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
@@ -22,6 +23,12 @@ struct cb_id_range {
  * Pure; lines that do not parse are skipped. Returns how many, at most CB_ID_RANGES_MAX.
  */
 size_t cb_id_ranges(const char *data, size_t len, const char *name, uid_t uid, struct cb_id_range *ret);
+
+/**
+ * True when all ids are mapped to themselves in our user namespace: it is the host's, or one whose root has mapped
+ * itself.
+ */
+bool cb_idmap_is_identity(void);
 
 /** How the map was made. */
 enum cb_idmap {

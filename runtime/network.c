@@ -22,12 +22,17 @@
 #include "base/strv.h"
 #include "base/timefmt.h"
 #include "runtime/channel.h"
+#include "runtime/idmap.h"
 #include "runtime/kernel.h"
 #include "runtime/resolv.h"
 #include "runtime/runtime.h"
 
 #define PROGRAM "pasta"
 #define OUTPUT_MAX (64U << 10)
+/* A busy host makes it fail now and then. The last failure is told. */
+#define TRIES 3
+#define PAUSE_NS 100000000
+#define NOT_EXECUTED 127
 
 struct cb_network {
 	pid_t pid; /* the supervisor */
@@ -123,9 +128,33 @@ static CB_NORETURN void become_pasta(char *const *argv)
 	/* It opens the namespace by this number. */
 	if (null < 0 || dup2(null, 0) < 0 || dup2(OUTPUT_FD, 1) < 0 || dup2(OUTPUT_FD, 2) < 0 ||
 		fcntl(NETNS_FD, F_SETFD, 0) < 0)
-		_exit(127);
+		_exit(NOT_EXECUTED);
 	(void)execvp(argv[0], argv);
-	_exit(127);
+	_exit(NOT_EXECUTED);
+}
+
+static pid_t start_pasta(char *const *argv)
+{
+	pid_t pid = fork();
+
+	if (pid == 0)
+		become_pasta(argv);
+	if (pid < 0)
+		tell(STAGE_CONNECTED, errno, 0, -1);
+	return pid;
+}
+
+/* How pasta ended, before it went to the background; the one that runs now. Its device ended with it. */
+static pid_t pasta_ended(char *const *argv, int status, unsigned int *tries)
+{
+	const struct timespec pause = { .tv_nsec = PAUSE_NS };
+
+	if (!WIFEXITED(status) || !WEXITSTATUS(status) || WEXITSTATUS(status) == NOT_EXECUTED || --*tries == 0) {
+		tell(STAGE_CONNECTED, 0, status, -1);
+		return -1;
+	}
+	(void)nanosleep(&pause, NULL);
+	return start_pasta(argv);
 }
 
 /* Until cbuild is gone; then the kernel ends every process of this pid namespace. */
@@ -133,13 +162,10 @@ static CB_NORETURN void supervise(char *const *argv, int signals)
 {
 	struct pollfd fds[] = { { .fd = SOCK_FD, .events = POLLIN }, { .fd = signals, .events = POLLIN } };
 	struct signalfd_siginfo info;
-	pid_t pasta = fork();
+	unsigned int tries = TRIES;
+	pid_t pasta = start_pasta(argv);
 	int status;
 
-	if (pasta == 0)
-		become_pasta(argv);
-	if (pasta < 0)
-		tell(STAGE_CONNECTED, errno, 0, -1);
 	for (;;) {
 		if (poll(fds, ARRAY_SIZE(fds), -1) < 0 && errno != EINTR)
 			_exit(1);
@@ -150,7 +176,7 @@ static CB_NORETURN void supervise(char *const *argv, int signals)
 		(void)!read(signals, &info, sizeof(info));
 		for (pid_t pid; (pid = waitpid(-1, &status, WNOHANG)) > 0;)
 			if (pid == pasta)
-				tell(STAGE_CONNECTED, 0, status, -1);
+				pasta = pasta_ended(argv, status, &tries);
 	}
 }
 
@@ -272,8 +298,12 @@ static void arguments(struct cb_strv *argv)
 		cb_strv_add(argv, words[i]);
 	cb_strv_addf(argv, "/proc/self/fd/%d", NETNS_FD);
 	forward_dns(argv);
-	/* As nobody it may not enter the namespace. It drops all capabilities and its file system by itself. */
-	if (geteuid() == 0 && cb_runtime_trusted_xattrs()) {
+	/*
+	 * Where all ids are mapped to themselves, also for root of a container that has done it, pasta takes us for the
+	 * host's root and would become nobody, who may not enter the namespace. It drops all capabilities and its file
+	 * system by itself.
+	 */
+	if (geteuid() == 0 && cb_idmap_is_identity()) {
 		cb_strv_add(argv, "--runas");
 		cb_strv_add(argv, "0");
 	}

@@ -3,7 +3,7 @@
 # and abstract sockets; none; the host's, and the one warning when it has to be that.
 # shellcheck shell=bash
 . "$CBUILD_SOURCE/tests/e2e/lib.sh"
-need python3
+need python3 jq
 
 cat >"$work/server.py" <<'END'
 import http.server, socket, sys, threading
@@ -87,6 +87,28 @@ has "its abstract sockets neither" "$out" " 0
 "
 has "one device" "$out" "lo "
 hasnt "no loopback name server" "$out" "nameserver 127."
+
+say "a helper that fails once"
+cat >"$work/bin/pasta" <<END
+#!/bin/sh
+[ -e "$work/tried" ] || { touch "$work/tried"; echo "no luck" >&2; exit 1; }
+PATH=$PATH exec pasta "\$@"
+END
+context once <<'END'
+FROM scratch
+COPY busybox /bin/busybox
+RUN ["/bin/busybox", "true"]
+END
+cp /bin/busybox "$context/"
+status 0 env PATH="$work/bin:$PATH" "$CBUILD" --no-cache "$context"
+hasnt "is started again" "$out" "share the host's network"
+[ -e "$work/tried" ] || fail "the helper was not started"
+
+if is_root && "$CBUILD" doctor --format json | jq -e '.rungs[] | select(.name == "ranges" and .works)' >/dev/null; then
+	say "root that has mapped all ids to themselves"
+	CBUILD_ROOT=$work/mapped cb --no-cache --isolation ranges "$context"
+	hasnt "has a network of its own" "$out" "share the host's network"
+fi
 
 say "it ends with the build"
 context long <<'END'
