@@ -12,14 +12,19 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
+#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/num.h"
+#include "base/owner.h"
 #include "base/path.h"
 #include "base/spawn.h"
+#include "base/strv.h"
 #include "builder/doctor.h"
+#include "runtime/cgroup.h"
+#include "runtime/idmap.h"
 
 #define SMALL_FILE ((size_t)256 << 10)
 
@@ -70,12 +75,22 @@ static const char *container_of(void)
 	return "";
 }
 
+static const char *kind_of_root(void)
+{
+	if (geteuid() != 0)
+		return "";
+	if (cb_idmap_is_identity())
+		return ", root";
+	return cb_owner_recorded() ? ", root of a user namespace with one id: owners are recorded"
+				   : ", root of a user namespace";
+}
+
 static void add_user(json_t *list)
 {
 	const struct passwd *pw = getpwuid(getuid());
 
 	add(list, "user", true, "", "%s (%u)%s%s", pw ? pw->pw_name : "without a name in /etc/passwd",
-		(unsigned int)geteuid(), geteuid() ? "" : ", root", container_of());
+		(unsigned int)geteuid(), kind_of_root(), container_of());
 }
 
 static void add_userns(json_t *list)
@@ -102,14 +117,12 @@ static void add_ranges(json_t *list)
 {
 	cleanup_buf struct cb_buf text = { 0 };
 	const struct passwd *pw = getpwuid(getuid());
-	const char *name = pw ? pw->pw_name : "";
-	size_t len = strlen(name);
+	struct cb_id_range ranges[CB_ID_RANGES_MAX];
 
 	(void)cb_file_read_at(AT_FDCWD, "/etc/subuid", SMALL_FILE, &text, NULL);
-	for (const char *p = cb_buf_str(&text); p && *p && len; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL) {
-		if (strncmp(p, name, len) != 0 || p[len] != ':')
-			continue;
-		add(list, "id range", true, "", "%.*s (/etc/subuid)", (int)strcspn(p + len + 1, "\n"), p + len + 1);
+	if (cb_id_ranges(cb_buf_str(&text), text.len, pw ? pw->pw_name : NULL, getuid(), ranges) > 0) {
+		add(list, "id range", true, "", "%u:%u (/etc/subuid)", (unsigned int)ranges[0].start,
+			(unsigned int)ranges[0].count);
 		return;
 	}
 	add(list, "id range", geteuid() == 0,
@@ -184,11 +197,48 @@ static void add_store(json_t *list, const char *root)
 	add(list, "reflinks", true, "", "%s", try_reflink(at, file) ? "yes" : "no");
 }
 
+/* A bit for each limit that can be had. In a process of its own, which trying may move to another group. */
+static unsigned int try_limits(void)
+{
+	const struct cb_limits wanted[] = { { .memory = (uint64_t)64 << 20 }, { .pids = 1000 },
+		{ .cpu_quota = 50000 } };
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		int had = 0;
+
+		for (unsigned int i = 0; i < ARRAY_SIZE(wanted); i++) {
+			struct cb_cgroups *groups = NULL;
+
+			if (cb_cgroups_open(&wanted[i], &groups, NULL) == 0)
+				had |= 1 << i;
+			cb_cgroups_close(groups);
+		}
+		_exit(had);
+	}
+	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
+		;
+	return pid > 0 && WIFEXITED(status) ? (unsigned int)WEXITSTATUS(status) : 0;
+}
+
+static void add_limits(json_t *list)
+{
+	static const char *const names[] = { "memory", "processes", "cpu" };
+	cleanup_strv struct cb_strv can = { 0 }, cannot = { 0 };
+	unsigned int had = try_limits();
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++)
+		cb_strv_add(had & 1u << i ? &can : &cannot, names[i]);
+	cleanup_free char *yes = cb_strv_join(&can, ", "), *no = cb_strv_join(&cannot, ", ");
+	add(list, "limits", !cannot.n,
+		"a delegated control group with these controllers: systemd-run --user --scope -p Delegate=yes cbuild …",
+		"%s%s%s", can.n ? yes : "", cannot.n ? can.n ? "; not: " : "not: " : "", no);
+}
+
 /* Where our own control group is, and whether we may make others in it. */
 static void add_cgroups(json_t *list)
 {
-	static const char remedy[] =
-		"limits need a delegated cgroup v2: systemd-run --user --scope -p Delegate=yes cbuild …";
 	cleanup_buf struct cb_buf text = { 0 };
 	const char *own = NULL;
 
@@ -197,7 +247,7 @@ static void add_cgroups(json_t *list)
 		if (strncmp(p, "0::", 3) == 0)
 			own = p + 3;
 	if (!own) {
-		add(list, "cgroups", false, remedy, "no cgroup v2");
+		add(list, "cgroups", true, "", "no cgroup v2");
 		return;
 	}
 	cleanup_free char *rel = cb_xstrndup(own, strcspn(own, "\n"));
@@ -208,12 +258,11 @@ static void add_cgroups(json_t *list)
 		if (access(file, R_OK) < 0)
 			continue;
 		cleanup_free char *controllers = line_of(file);
-		bool ok = access(dir, W_OK) == 0 && *controllers;
-		add(list, "cgroups", ok, remedy, "v2 %s, %s, controllers: %s", rel,
+		add(list, "cgroups", true, "", "v2 %s, %s, controllers: %s", rel,
 			access(dir, W_OK) == 0 ? "writable" : "not writable", *controllers ? controllers : "none");
 		return;
 	}
-	add(list, "cgroups", false, remedy, "v2 is not mounted");
+	add(list, "cgroups", true, "", "v2 is not mounted");
 }
 
 static void add_program(json_t *list, const char *name, bool needed, const char *remedy)
@@ -221,6 +270,23 @@ static void add_program(json_t *list, const char *name, bool needed, const char 
 	bool have = cb_spawn_have(name);
 
 	add(list, name, have || !needed, remedy, "%s", have ? "installed" : "not installed");
+}
+
+static void add_pasta(json_t *list)
+{
+	cleanup_close int tun = open("/dev/net/tun", O_RDWR | O_CLOEXEC);
+	int errnum = errno;
+
+	if (!cb_spawn_have("pasta"))
+		add(list, "pasta", false, "apt-get install passt (steps then get a network of their own)",
+			"not installed");
+	else if (tun < 0)
+		add(list, "pasta", false,
+			"as root: chmod 666 /dev/net/tun, in a container: --device /dev/net/tun (steps then get a "
+			"network of their own)",
+			"installed, but /dev/net/tun cannot be opened: %s", strerror(errnum));
+	else
+		add(list, "pasta", true, "", "installed");
 }
 
 static void add_seccomp(json_t *list)
@@ -248,8 +314,9 @@ json_t *cb_doctor_host(const char *root)
 	add_program(list, "newuidmap", geteuid() != 0, "apt-get install uidmap");
 	add_store(list, root);
 	add_cgroups(list);
+	add_limits(list);
 	add_seccomp(list);
-	add_program(list, "pasta", true, "apt-get install passt (steps then get a network of their own)");
+	add_pasta(list);
 	add_program(list, "git", true, "apt-get install git (contexts and ADD of repositories)");
 	return list;
 }

@@ -142,6 +142,8 @@ static char *text_of(const json_t *report, const char *key)
 /* What to do where the failing call itself does not know. */
 static const char *remedy_for(enum cb_isolation isolation, const char *reason)
 {
+	if (strstr(reason, "root of a user namespace"))
+		return "start cbuild outside of that user namespace, or be content with the others";
 	if (isolation == CB_ISOLATION_ROOT_USERNS || isolation == CB_ISOLATION_ROOT)
 		return geteuid()
 			       ? "run as root (sudo), or be content with the others"
@@ -154,6 +156,8 @@ static const char *remedy_for(enum cb_isolation isolation, const char *reason)
 		return "as root: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER";
 	if (strstr(reason, "newuidmap failed") || strstr(reason, "newgidmap failed"))
 		return "newuidmap and newgidmap must be setuid root (or have file capabilities), outside of no_new_privs";
+	if (isolation == CB_ISOLATION_RANGES && geteuid() == 0)
+		return "map more ids into the user namespace around cbuild, or be content with the others";
 	return "see docs/isolation.md for what each rung needs";
 }
 
@@ -181,7 +185,8 @@ static int read_report(int fd, enum cb_isolation isolation, struct cb_doctor_run
 	ret->remedy = text_of(report, "remedy");
 	ret->warnings = text_of(report, "warnings");
 	ret->platforms = json_incref(json_object_get(report, "platforms"));
-	if (!ret->works && !*ret->remedy) {
+	/* A build says to ask the doctor. */
+	if (!ret->works && (!*ret->remedy || strstr(ret->remedy, "cbuild doctor"))) {
 		free(ret->remedy);
 		ret->remedy = cb_xstrdup(remedy_for(isolation, ret->reason));
 	}
