@@ -446,6 +446,9 @@ int cb_http_do(
 
 	assert(http);
 	assert(req->url);
+	r = cb_http_need_library(err);
+	if (r < 0)
+		return r;
 	rq.origin = cb_http_url_origin(req->url);
 	if (!rq.origin)
 		return cb_err_set(err, CB_ERR_INPUT, "not an http or https URL");

@@ -39,6 +39,9 @@ struct cb_http_conns;
 int cb_http_conns_new(const struct cb_http_options *options, struct cb_http_conns **ret, struct cb_err **err);
 struct cb_http_conns *cb_http_conns_free(struct cb_http_conns *conns);
 
+/** CB_ERR_UNSUPPORTED when libcurl is missing: it is loaded late, so cbuild starts without. */
+int cb_http_need_library(struct cb_err **err);
+
 /** Empties @resp and fills it with status, headers and url. On failure *mend says what a retry would do. */
 int cb_http_exchange(struct cb_http_conns *conns, const struct cb_http_exchange *ex, struct cb_http_response *resp,
 	enum cb_http_mend *mend, struct cb_err **err);

@@ -20,9 +20,8 @@ static CURLU *parse_url(const char *url)
 	if (strlen(url) > CB_HTTP_URL_MAX)
 		return NULL;
 	u = curl_url();
-	if (!u)
-		abort();
-	if (curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK)
+	/* NULL: no libcurl, which cb_http_need_library tells. */
+	if (!u || curl_url_set(u, CURLUPART_URL, url, 0) != CURLUE_OK)
 		return NULL;
 	return CB_TAKE_PTR(u);
 }

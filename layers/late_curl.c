@@ -10,11 +10,20 @@
 #include <stdarg.h>
 
 #include "base/late.h"
+#include "layers/http_exchange.h"
 
 #undef curl_easy_setopt
 #undef curl_easy_getinfo
 
 static struct cb_late lib = CB_LATE_INIT("libcurl.so.4");
+
+int cb_http_need_library(struct cb_err **err)
+{
+	if (cb_late_find(&lib, "curl_global_init"))
+		return 0;
+	cb_err_set(err, CB_ERR_UNSUPPORTED, "libcurl.so.4, without which no server can be asked, cannot be loaded");
+	return cb_err_hint(err, CB_ERR_UNSUPPORTED, "install it with all that it needs: apt-get install libcurl4");
+}
 
 #define FORWARD(type, name, params, args, otherwise)                                                                   \
 	type name params                                                                                               \

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "layers/http_exchange.h"
 
 /* Speaks to /v2/ without credentials and retries. 0 when something that may be a registry answered. */
 static int probe(struct cb_registry *reg, const char *scheme, const char *host, const struct cb_http_tls *tls,
@@ -166,7 +167,10 @@ int cb_target_do_url(struct cb_target *t, struct cb_http_request *req, const cha
 	cleanup_free char *base = cb_xasprintf("%s://%s/", t->scheme, t->endpoint->host);
 	cleanup_free char *own = cb_http_url_origin(base), *origin = cb_http_url_origin(url);
 	bool ours = own && cb_str_eq(own, origin);
+	int r = cb_http_need_library(err);
 
+	if (r < 0)
+		return r;
 	if (strcmp(t->scheme, "https") == 0 && (!origin || !cb_str_starts(origin, "https:"))) {
 		cleanup_free char *shown = cb_http_url_redact(url);
 

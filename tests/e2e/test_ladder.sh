@@ -2,6 +2,7 @@
 # make, or is refused with a message that says why. Containers are made with crun or runc, the first that works here, and
 # with podman.
 . "$CBUILD_SOURCE/tests/e2e/lib.sh"
+. "$CBUILD_SOURCE/tests/e2e/containers.sh"
 need unshare jq
 is_root || skip "only root can make these surroundings"
 busybox_tar
@@ -72,69 +73,11 @@ same groups
 status 125 unshare -m sh -c "$hidden" sh env CBUILD_ROOT="$work/store.groups" "$CBUILD" build --memory 64m -q --secret "id=s,src=$work/secret" "$context"
 has "a limit is refused, not left out" "$out" "memory"
 
-# --- containers: a root directory with cbuild, its libraries and busybox -------------------------------------------------
-root=$work/root
-mkdir -p "$root"/{bin,proc,sys,dev,tmp,etc,root,job}
-cp "$CBUILD" "$root/bin/cbuild"
-cp /bin/busybox "$root/bin/busybox"
-ln -s busybox "$root/bin/sh"
-ldd "$CBUILD" | grep -oE '/[^ ]+' | while read -r library; do
-	mkdir -p "$root$(dirname "$library")"
-	cp -L "$library" "$root$library"
-done
-# What is loaded late.
-for library in $(ldconfig -p | grep -oE '/[^ ]*/(libcurl|libsqlite3)\.so\.[0-9]+$' || true); do
-	[ -e "$root$library" ] || cp -L "$library" "$root$library"
-done
+# --- containers ----------------------------------------------------------------------------------------------------------
+container_root
 cp -R "$context" "$root/job/context"
 cp "$work/secret" "$root/job/secret"
-chmod 1777 "$root/tmp" "$root/job"
-echo 'root:x:0:0::/root:/bin/sh' >"$root/etc/passwd"
-
-caps='["CAP_CHOWN","CAP_DAC_OVERRIDE","CAP_FSETID","CAP_FOWNER","CAP_MKNOD","CAP_NET_RAW","CAP_SETGID","CAP_SETUID","CAP_SETFCAP","CAP_SETPCAP","CAP_NET_BIND_SERVICE","CAP_SYS_CHROOT","CAP_KILL","CAP_AUDIT_WRITE"]'
-blocked='{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[
-	{"names":["unshare","setns","mount","umount2","pivot_root","fsopen","fsmount","fsconfig","open_tree","move_mount","mount_setattr"],"action":"SCMP_ACT_ERRNO","errnoRet":1},
-	{"names":["clone3"],"action":"SCMP_ACT_ERRNO","errnoRet":38},
-	{"names":["clone"],"action":"SCMP_ACT_ERRNO","errnoRet":1,"args":[{"index":0,"value":2114060288,"valueTwo":0,"op":"SCMP_CMP_MASKED_EQ"}]}]}'
-# The flags of clone: each alone is enough to be refused.
-blocked=$(jq -c '.syscalls |= map(if .names == ["clone"] then (268435456, 131072, 536870912) as $flag | .args[0] |= (.value = $flag | .valueTwo = $flag) else . end)' <<<"$blocked")
-no_openat2='{"defaultAction":"SCMP_ACT_ALLOW","syscalls":[{"names":["openat2"],"action":"SCMP_ACT_ERRNO","errnoRet":38}]}'
-
-# contained NAME SECCOMP UID COMMAND...: runs it in a container with Docker's capabilities; output in $out.
-contained() {
-	local name=$1 seccomp=$2 uid=$3 bundle=$work/bundle.$1
-	shift 3
-	mkdir -p "$bundle"
-	(cd "$bundle" && rm -f config.json && "$runner" spec)
-	jq -c --arg root "$root" --argjson caps "$caps" --argjson seccomp "$seccomp" --argjson uid "$uid" \
-		--argjson args "$(printf '%s\n' "$@" | jq -R . | jq -s .)" '
-		.root = {path: $root, readonly: false} | .process.terminal = false | .process.user = {uid: $uid, gid: $uid}
-		| .process.args = $args | .process.cwd = "/job" | .hostname = "box"
-		| .process.env = ["PATH=/bin", "HOME=/job", "CBUILD_ROOT=/job/store", "SOURCE_DATE_EPOCH=1700000000", "ASAN_OPTIONS=detect_leaks=0"]
-		| .process.capabilities = (if $uid == 0 then {bounding: $caps, effective: $caps, permitted: $caps} else {bounding: $caps} end)
-		| .process.noNewPrivileges = false
-		| .linux.namespaces |= map(select(.type != "network"))
-		| (if $seccomp then .linux.seccomp = $seccomp else . end)' "$bundle/config.json" >"$bundle/new.json"
-	mv "$bundle/new.json" "$bundle/config.json"
-	$around "$runner" $groups --root "$work/$runner" run --bundle "$bundle" "cbuild-ladder-$$-$name"
-}
-# Old versions of crun refuse a host with control groups of both versions: there it sees those of version 2 only.
-only_v2() {
-	# shellcheck disable=SC2016 # for the shell inside
-	unshare -m sh -c 'mount -t cgroup2 none /sys/fs/cgroup && exec "$@"' sh "$@"
-}
-works=
-for way in crun crun:only_v2 runc; do
-	runner=${way%:*} around=${way#"$runner"} groups=
-	around=${around#:}
-	[ "$runner" != crun ] || groups=--cgroup-manager=disabled
-	if command -v "$runner" >/dev/null && contained probe null 0 /bin/busybox true >"$work/probe" 2>&1; then
-		works=yes
-		say "containers by $runner${around:+, $around}"
-		break
-	fi
-done
-if [ -z "$works" ]; then
+if ! find_runner; then
 	say "SKIPPED from here on: neither crun nor runc can make containers here: $(tail -n 1 "$work/probe" 2>/dev/null)"
 	exit 0
 fi
@@ -155,6 +98,14 @@ inside() {
 
 say "a container without privileges, which may make user namespaces but no new /proc"
 inside shared null 0 shared "isolation shared"
+say "without the library that asks servers"
+curl=$(find "$root" -name libcurl.so.4)
+mv "$curl" "$work/libcurl"
+printf 'FROM localhost:1/nothing\n' >"$root/job/context/remote"
+status 125 contained nocurl null 0 cbuild build --progress plain -f /job/context/remote -q /job/context
+has "is told" "$out" "libcurl.so.4, without which no server can be asked, cannot be loaded"
+mv "$work/libcurl" "$curl"
+rm "$root/job/context/remote"
 say "openat2 is blocked"
 inside openat2 "$no_openat2" 0 shared
 say "an ordinary user in it"
@@ -170,19 +121,7 @@ rm -rf "$root/job/store"
 status 125 contained nothing "$blocked" 1000 cbuild build -q /job/context
 has "which is told" "$out" "user namespaces cannot be used here"
 
-# --- podman: its default container, which has its own filter and masks, and no capability that matters -------------------
-in_podman() {
-	local options=$2 uid=$3
-	shift 3
-	# Limits above those of who asks are no business of this test. Without option no filter of ours is set.
-	[ "$options" != null ] || options=
-	# shellcheck disable=SC2086
-	TMPDIR=$work only_v2 podman --root "$work/podman" --runroot "$work/podman.run" --storage-driver vfs --events-backend none run --rm \
-		--runtime crun --cgroups disabled --network host --ulimit nofile=1024:1024 --ulimit nproc=4096:4096 --user "$uid" $options \
-		--workdir /job -e PATH=/bin -e HOME=/job -e CBUILD_ROOT=/job/store -e SOURCE_DATE_EPOCH=1700000000 \
-		-e ASAN_OPTIONS=detect_leaks=0 --rootfs "$root" "$@"
-}
-if ! command -v podman >/dev/null || ! in_podman probe null 0 /bin/busybox true >"$work/probe" 2>&1; then
+if ! have_podman; then
 	say "SKIPPED: podman cannot make containers here: $(tail -n 1 "$work/probe" 2>/dev/null)"
 else
 	make=in_podman
