@@ -1,6 +1,6 @@
 # End-to-end tests: each e2e/test_*.sh runs the real program. As root, each that says "# users: any" in its first lines
 # runs once more as an ordinary user with a range of subordinate ids, and each that says "# users: single" (too) as one
-# without; the users are made by a fixture and removed at the end.
+# without; the users are made by a fixture, also for tests that name them, and removed at the end.
 execute_process(COMMAND id -u OUTPUT_VARIABLE uid OUTPUT_STRIP_TRAILING_WHITESPACE)
 set(e2e_env "CBUILD=$<TARGET_FILE:cbuild>" "CBUILD_SOURCE=${CMAKE_SOURCE_DIR}" "CBUILD_CACHE=${CMAKE_BINARY_DIR}/e2e-cache")
 set(runner ${CMAKE_CURRENT_SOURCE_DIR}/e2e/run_as)
@@ -28,6 +28,10 @@ foreach(script ${scripts})
 	get_filename_component(name ${script} NAME_WE)
 	string(REPLACE "test_" "" name ${name})
 	add_e2e(${name} self)
+	file(STRINGS ${script} users REGEX "cbuild-test-(ranges|single)")
+	if(uid EQUAL 0 AND users)
+		set_tests_properties(e2e/${name} PROPERTIES FIXTURES_REQUIRED users)
+	endif()
 	file(STRINGS ${script} head LIMIT_COUNT 4)
 	if(uid EQUAL 0 AND head MATCHES "# users:[^;]*any")
 		add_e2e(${name} ranges)
