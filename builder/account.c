@@ -112,6 +112,7 @@ void cb_account_end(struct cb_build *build, bool ok)
 	if (!build->plan || !build->scheduler.graph)
 		return;
 	account = gather(build, ok);
+	cb_redact_json(build->shown_needles, account);
 	text = cb_json_dump(account, false);
 	if (cb_journal_put(build->store, json_string_value(json_object_get(account, "context")), text, &err) < 0)
 		cb_log_debug("journal: %s", cb_err_msg(err));

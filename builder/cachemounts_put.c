@@ -1,6 +1,7 @@
 /* Cache mounts in a build: exporting, while the results are written. */
 #include "base/fd.h"
 #include "builder/cachemounts_inner.h"
+#include "builder/redact.h"
 #include "layers/cachemount.h"
 
 /** How long a mount may be kept by a step of another build that has it to itself. */
@@ -48,6 +49,7 @@ static void warn(struct cb_remote_end *end, const struct cb_mounts_used *used, c
 static void export_one(struct cb_remote_end *end, struct holding *h, struct cb_mount_cut *total)
 {
 	struct cb_cachemounts *mounts = end->build->cachemounts;
+	const struct cb_settings *settings = end->build->settings;
 	struct cb_mount_cut cut =
 		cb_mount_ages_cut(&h->ages, end->spec.max_size ? end->spec.max_size : CB_MOUNT_SIZE_DEFAULT);
 	size_t n = 0;
@@ -60,12 +62,24 @@ static void export_one(struct cb_remote_end *end, struct holding *h, struct cb_m
 		.id = h->used->title,
 		.dirfd = h->fd,
 		.cuts = { &cut, total },
+		.needles = settings->allow_secret_leak ? NULL : end->build->kept_needles,
 		.cancel = mounts->cancel };
 	struct cb_mount_export_result result = { 0 };
-	struct cb_err *err = NULL;
+	cleanup_err struct cb_err *err = NULL;
+	cleanup_free char *leak = NULL, *clean = NULL;
 	int r = cb_mount_export(&spec, &result, &err);
 
-	cb_cachemounts_result(end, NULL, what, r, err);
+	leak = result.leak;
+	if (leak) {
+		clean = cb_redact(end->build->shown_needles, leak);
+		err = cb_err_free(err);
+		cb_err_set(&err, CB_ERR_DENIED,
+			"the value of secret %s is in %s (--allow-secret-leak exports it all the same)",
+			settings->secrets[result.owner].id, clean ? clean : leak);
+		warn(end, h->used, err);
+		return;
+	}
+	cb_cachemounts_result(end, NULL, what, r, CB_TAKE_PTR(err));
 	if (r < 0)
 		return;
 	cb_buf_addf(&line, "%s to %s: ", what, end->cache->shown);

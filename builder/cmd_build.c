@@ -302,9 +302,12 @@ static int make_results(
 	results->v = cb_newa0(struct cb_result *, n);
 	for (size_t i = 0; r >= 0 && i < n; i++)
 		r = add_result(build, i, outputs, results, err);
-	return r < 0 ? r
-		     : cb_annotations_of_index(&build->settings->annotations, n > 1, &results->annotations,
-			       &results->descriptor_annotations, err);
+	if (r >= 0)
+		r = cb_annotations_of_index(&build->settings->annotations, n > 1, &results->annotations,
+			&results->descriptor_annotations, err);
+	if (r >= 0)
+		r = cb_leakscan_annotations(build, results->annotations, err);
+	return r >= 0 ? cb_leakscan_annotations(build, results->descriptor_annotations, err) : r;
 }
 
 /* What tells the ID of the result, which perhaps no output wrote down: the facts @meta, or new ones. */
@@ -429,6 +432,8 @@ static int run(struct cb_build *build, const struct outputs *outputs, struct cb_
 	if (r == 0)
 		r = cb_build_run(build, outputs->needs, err);
 	cb_cachemounts_start(build->cachemounts, r == 0);
+	if (r == 0)
+		r = cb_leakscan_steps(build, outputs->needs, err);
 	if (r == 0)
 		r = write_outputs(build, outputs, err);
 	if (r == 0)

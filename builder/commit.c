@@ -134,7 +134,7 @@ static int make_layer(struct commit *commit, const char *id, bool on_nothing, st
 	struct cb_build *build = commit->commits->build;
 	CB_CLEANUP(cb_tree_free) struct cb_tree *parents = NULL;
 	struct cb_diff_spec spec = { .cancel = build->scheduler.cancel };
-	int r = cb_snapfds_get(build->snapfds, commit->chain, &spec.fs_fd, err);
+	int noted = 0, r = cb_snapfds_get(build->snapfds, commit->chain, &spec.fs_fd, err);
 
 	if (r == 0 && commit->chain->below && !on_nothing)
 		r = cb_build_tree(build, commit->chain->below, &parents, err);
@@ -150,10 +150,12 @@ static int make_layer(struct commit *commit, const char *id, bool on_nothing, st
 		&commit->layer, err);
 	if (r == 0)
 		r = cb_layer_put(build->store, &commit->layer.diff_id, commit->layer.size, &commit->layer.blob, err);
-	/* A leak that is allowed this time is looked for again the next. */
-	if (r == 0 && !commit->leaks.found)
+	/* A leak that is allowed this time is looked at again the next. */
+	if (r == 0 && !commit->leaks.leak.secret)
 		r = keep_diff_id(build, id, &commit->layer, err);
-	return r < 0 ? r : 0;
+	if (commit->leaks.leak.secret && !commit->leaks.leak.earlier)
+		noted = cb_leaknote_put(build->store, id, &commit->leaks.leak, r < 0 ? NULL : err);
+	return r < 0 ? r : noted;
 }
 
 /* A layer from a remote cache is taken as it is, without being unpacked, unless its times are to be others: then 1. */
@@ -203,6 +205,11 @@ static int commit_layer(struct commit *commit, struct cb_err **err)
 		r = cb_snapshot_stat(build->store, id, &info, err);
 	if (r != 0)
 		return r < 0 ? r : cb_err_set(err, CB_ERR_INTERNAL, "snapshot of a layer is gone");
+	r = cb_leaknote_find(build->store, id, &commit->leaks.leak, err);
+	if (r < 0)
+		return r;
+	if (r > 0 && !build->settings->allow_secret_leak)
+		return cb_err_set(err, CB_ERR_DENIED, "a secret is in the layer");
 	commit->created.tv_sec = commit->chain->cached ? commit->chain->cached->created : info.created;
 	r = find_stored(commit, id, &info, err);
 	if (r > 0)
@@ -265,8 +272,8 @@ int cb_commits_get(struct cb_commits *commits, const struct cb_chain *chain, con
 
 	if (!commit || !commit->done)
 		return cb_err_set(err, CB_ERR_INTERNAL, "a layer was not made");
-	if (commit->leaks.found && !commit->told) {
-		int r = cb_leakscan_report(commits->build, chain, commit->leaks.owner, commit->leaks.where, err);
+	if (commit->leaks.leak.secret && !commit->told) {
+		int r = cb_leakscan_report(commits->build, chain, &commit->leaks.leak, err);
 
 		if (r < 0)
 			return r;

@@ -5,6 +5,7 @@
 
 #include "base/json.h"
 #include "builder/context.h"
+#include "builder/redact.h"
 #include "builder/remotes.h"
 #include "layers/filelist.h"
 
@@ -94,6 +95,8 @@ json_t *cb_inputs_new(struct cb_build *build, const struct cb_vertex *vertex, js
 	add_ignore(inputs, vertex);
 	if (build->remotes && cb_remotes_below(build, vertex, &below) == 0)
 		json_object_set_new(inputs, "below", json_string(below.text));
+	/* They are for people, and go to other machines with records. */
+	cb_redact_json(build->shown_needles, inputs);
 	return inputs;
 }
 

@@ -15,12 +15,12 @@ static int found(struct cb_leakscan *scan, const char *what, struct cb_err **err
 	const struct cb_settings *settings = scan->build->settings;
 	cleanup_free char *clean = cb_redact(scan->build->shown_needles, scan->path);
 
-	scan->found = true;
-	scan->owner = scan->scan.match.owner;
-	scan->where = cb_xasprintf("%s/%s", what, clean ? clean : scan->path);
+	cb_leak_done(&scan->leak);
+	scan->leak.secret = cb_xstrdup(settings->secrets[scan->scan.match.owner].id);
+	scan->leak.where = cb_xasprintf("%s/%s", what, clean ? clean : scan->path);
 	if (settings->allow_secret_leak)
 		return 0;
-	return cb_err_set(err, CB_ERR_DENIED, "secret %s is in the layer", settings->secrets[scan->owner].id);
+	return cb_err_set(err, CB_ERR_DENIED, "secret %s is in the layer", scan->leak.secret);
 }
 
 static bool holds(struct cb_leakscan *scan, const char *text)
@@ -33,7 +33,7 @@ static int watch_entry(void *arg, const struct cb_tar_entry *entry, struct cb_er
 {
 	struct cb_leakscan *scan = arg;
 
-	if (scan->found)
+	if (scan->leak.secret)
 		return 0;
 	if (scan->open && cb_needle_scan_end(&scan->scan))
 		return found(scan, "", err);
@@ -55,7 +55,7 @@ static int watch_data(void *arg, const void *data, size_t len, struct cb_err **e
 {
 	struct cb_leakscan *scan = arg;
 
-	if (scan->found || !cb_needle_scan_add(&scan->scan, data, len))
+	if (scan->leak.secret || !cb_needle_scan_add(&scan->scan, data, len))
 		return 0;
 	return found(scan, "", err);
 }
@@ -73,7 +73,7 @@ void cb_leakscan_done(struct cb_leakscan *scan)
 {
 	cb_needle_scan_done(&scan->scan);
 	free(scan->path);
-	free(scan->where);
+	cb_leak_done(&scan->leak);
 }
 
 /* ---- telling -------------------------------------------------------------------------------------------------- */
@@ -106,12 +106,13 @@ static int tell(struct cb_build *build, const struct cb_vertex *vertex, const ch
 		"RUN; --allow-secret-leak builds all the same");
 }
 
-int cb_leakscan_report(struct cb_build *build, const struct cb_chain *chain, unsigned int owner, const char *where,
-	struct cb_err **err)
+int cb_leakscan_report(
+	struct cb_build *build, const struct cb_chain *chain, const struct cb_leak *leak, struct cb_err **err)
 {
 	const struct cb_vertex *vertex = maker(build, chain);
-	cleanup_free char *text = cb_xasprintf("the value of secret %s is in the image: %s, of step %s",
-		build->settings->secrets[owner].id, where, vertex ? vertex->name : "of an earlier build");
+	cleanup_free char *text = cb_xasprintf("the value of secret %s is in the image: %s, of step %s%s", leak->secret,
+		leak->where, vertex ? vertex->name : "of an earlier build",
+		leak->earlier ? ", which an earlier build ran; --no-cache or --no-cache-filter runs it again" : "");
 
 	return tell(build, vertex, text, err);
 }
@@ -121,6 +122,7 @@ int cb_leakscan_report(struct cb_build *build, const struct cb_chain *chain, uns
 struct looking {
 	struct cb_build *build;
 	const struct cb_chain *chain;
+	const struct cb_vertex *vertex; /* of cb_leakscan_steps */
 	struct cb_leakscan scan;
 };
 
@@ -148,16 +150,25 @@ static int look(void *arg, struct cb_err **err)
 	spec.parents = parents;
 	spec.watch = cb_leakscan_begin(&looking->scan, build);
 	r = cb_diff_tar(&spec, (struct cb_sink){ forget, NULL }, NULL, err);
-	return looking->scan.found ? 0 : r;
+	if (!looking->scan.leak.secret)
+		return r;
+	if (err)
+		*err = cb_err_free(*err);
+	return cb_leaknote_put(build->store, looking->chain->snapshot, &looking->scan.leak, err);
 }
 
-/* A layer whose diff ID is known was looked at when it became one. */
-static int known(struct cb_build *build, const struct cb_chain *chain, struct cb_err **err)
+/* A layer whose diff ID is known was looked at when it became one. With a note in *ret there is nothing to find out. */
+static int known(struct cb_build *build, const struct cb_chain *chain, struct cb_leak *ret, struct cb_err **err)
 {
 	__attribute__((cleanup(cb_snapshot_info_done))) struct cb_snapshot_info info = { 0 };
 	int r;
 
 	if (chain->base)
+		return 1;
+	r = cb_leaknote_find(build->store, chain->snapshot, ret, err);
+	if (r != 0)
+		return r;
+	if (cb_needles_empty(build->kept_needles))
 		return 1;
 	r = cb_snapshot_stat(build->store, chain->snapshot, &info, err);
 	return r < 0 ? r : r == 0 && cb_digest_is_set(&info.diff_id);
@@ -173,18 +184,72 @@ static int look_at_files(struct cb_build *build, size_t at, struct cb_err **err)
 		struct looking looking = { .build = build, .chain = list[i] };
 		void *arg = &looking;
 
-		r = known(build, list[i], err);
+		r = known(build, list[i], &looking.scan.leak, err);
 		if (r == 0)
 			r = cb_scheduler_call(&build->scheduler, CB_LANE_CPU, look, &arg, 1, err);
 		else if (r > 0)
 			r = 0;
-		if (r == 0 && looking.scan.found)
-			r = cb_leakscan_report(build, list[i], looking.scan.owner, looking.scan.where, err);
+		if (r == 0 && looking.scan.leak.secret)
+			r = cb_leakscan_report(build, list[i], &looking.scan.leak, err);
 		cb_leakscan_done(&looking.scan);
 	}
 	return r;
 }
 
+/* Did @vertex run in this build, with a secret? */
+static bool had_secret(const struct cb_vertex *vertex)
+{
+	const struct cb_step_note *note = vertex->note;
+	const struct cb_step_result *result = vertex->result;
+	const struct cb_op_run *op = vertex->kind == CB_VERTEX_RUN ? vertex->op : NULL;
+
+	if (!op || !note || note->how != CB_STEP_RAN || !result || !result->chain || !*result->chain->snapshot)
+		return false;
+	for (size_t i = 0; i < op->n_mounts; i++)
+		if (op->mounts[i].mount->type == CB_MOUNT_SECRET)
+			return true;
+	return false;
+}
+
+int cb_leakscan_steps(struct cb_build *build, unsigned int needs, struct cb_err **err)
+{
+	const struct cb_graph *graph = &build->plan->graph;
+	cleanup_free struct looking *list = cb_newa0(struct looking, graph->n + 1);
+	cleanup_free void **args = cb_newa0(void *, graph->n + 1);
+	size_t n = 0;
+	int r;
+
+	if (cb_needles_empty(build->kept_needles))
+		return 0;
+	for (size_t i = 0; i < graph->n; i++) {
+		const struct cb_vertex *vertex = graph->v[i];
+
+		/* Those of an output are looked at with it. */
+		if (!had_secret(vertex) || (vertex->in_target && needs))
+			continue;
+		list[n] = (struct looking){ .build = build, .vertex = vertex };
+		list[n].chain = ((const struct cb_step_result *)vertex->result)->chain;
+		args[n] = &list[n];
+		n++;
+	}
+	r = cb_scheduler_call(&build->scheduler, CB_LANE_CPU, look, args, n, err);
+	for (size_t i = 0; i < n; i++) {
+		const struct cb_leak *leak = &list[i].scan.leak;
+
+		if (r == 0 && leak->secret && list[i].vertex->in_target) {
+			cleanup_free char *text =
+				cb_xasprintf("the value of secret %s is in %s, of step %s: no image of it "
+					     "can be written",
+					leak->secret, leak->where, list[i].vertex->name);
+
+			cb_progress_warning(build->progress, UINT32_MAX, text);
+		}
+		cb_leakscan_done(&list[i].scan);
+	}
+	return r;
+}
+
+/* The topmost has the name of the document as its key. */
 struct place {
 	const struct place *above;
 	const char *key;
@@ -193,7 +258,7 @@ struct place {
 
 static void name_place(struct cb_buf *out, const struct place *place)
 {
-	if (!place)
+	if (!place->above)
 		return;
 	name_place(out, place->above);
 	if (place->key)
@@ -207,14 +272,17 @@ static int look_at_text(struct cb_build *build, const char *text, const struct p
 	size_t len = strlen(text);
 	cleanup_free char *plain = cb_xmalloc(len + 1), *message = NULL, *clean = NULL;
 	cleanup_buf struct cb_buf where = { 0 };
+	const struct place *top = place;
 	struct cb_needle_match match;
 
 	if (!cb_needles_find(build->kept_needles, plain, cb_needles_strip(text, len, plain, NULL), 0, &match))
 		return 0;
 	name_place(&where, place);
+	while (top->above)
+		top = top->above;
 	clean = cb_redact(build->shown_needles, cb_buf_str(&where));
-	message = cb_xasprintf("the value of secret %s is in the image: %s of its configuration",
-		build->settings->secrets[match.owner].id, clean ? clean : cb_buf_str(&where));
+	message = cb_xasprintf("the value of secret %s is in the image: %s of its %s",
+		build->settings->secrets[match.owner].id, clean ? clean : cb_buf_str(&where), top->key);
 	return tell(build, NULL, message, err);
 }
 
@@ -249,19 +317,31 @@ static int look_at_json(struct cb_build *build, const json_t *value, const struc
 	return 0;
 }
 
+int cb_leakscan_annotations(struct cb_build *build, const json_t *annotations, struct cb_err **err)
+{
+	static const struct place top = { .key = "annotations" };
+
+	if (cb_needles_empty(build->kept_needles) || !annotations)
+		return 0;
+	return look_at_json(build, annotations, &top, err);
+}
+
 int cb_leakscan_result(
 	struct cb_build *build, size_t at, unsigned int needs, const struct cb_result *result, struct cb_err **err)
 {
+	static const struct place top = { .key = "configuration" };
 	cleanup_json json_t *config = NULL;
 	int r = 0;
 
-	if (cb_needles_empty(build->kept_needles))
-		return 0;
 	if (needs & CB_OUTPUT_FILES && !(needs & CB_OUTPUT_LAYERS))
 		r = look_at_files(build, at, err);
-	if (r == 0 && result->config_json)
+	if (r < 0 || cb_needles_empty(build->kept_needles))
+		return r;
+	if (result->config_json)
 		r = cb_json_parse(result->config_json, result->config_len, &config, err);
 	if (r == 0 && config)
-		r = look_at_json(build, config, NULL, err);
-	return r;
+		r = look_at_json(build, config, &top, err);
+	if (r == 0)
+		r = cb_leakscan_annotations(build, result->annotations, err);
+	return r == 0 ? cb_leakscan_annotations(build, result->descriptor_annotations, err) : r;
 }

@@ -77,3 +77,38 @@ char *cb_redact(const struct cb_needles *needles, const char *text)
 	}
 	return cb_buf_take(&out);
 }
+
+/* What takes the place of @value, or NULL. Keys of objects are names of ours. */
+static json_t *redact_value(const struct cb_needles *needles, json_t *value)
+{
+	cleanup_free char *clean = NULL;
+	const char *key;
+	json_t *item;
+	size_t at;
+
+	if (json_is_string(value)) {
+		clean = cb_redact(needles, json_string_value(value));
+		return clean ? json_string(clean) : NULL;
+	}
+	json_array_foreach(value, at, item)
+	{
+		json_t *other = redact_value(needles, item);
+
+		if (other)
+			json_array_set_new(value, at, other);
+	}
+	json_object_foreach(value, key, item)
+	{
+		json_t *other = redact_value(needles, item);
+
+		if (other)
+			json_object_set_new(value, key, other);
+	}
+	return NULL;
+}
+
+void cb_redact_json(const struct cb_needles *needles, json_t *doc)
+{
+	if (!cb_needles_empty(needles))
+		json_decref(redact_value(needles, doc));
+}

@@ -8,6 +8,7 @@
 #define CB_BUILDER_REDACT_H
 
 #include "base/buf.h"
+#include "base/json.h"
 #include "base/needles.h"
 
 struct cb_redactor {
@@ -25,5 +26,8 @@ void cb_redactor_done(struct cb_redactor *redactor);
 
 /** A text as a whole: NULL when it holds no value, else a new one without. */
 char *cb_redact(const struct cb_needles *needles, const char *text);
+
+/** Hides values in all strings of an object or array. */
+void cb_redact_json(const struct cb_needles *needles, json_t *doc);
 
 #endif

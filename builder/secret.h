@@ -23,8 +23,8 @@ void cb_secret_wipe(struct cb_buf *value);
 
 /*
  * A value is looked for as it is, in base64 (also in the middle of something encoded, so in three alignments; both
- * alphabets) and URL-encoded. The owner of a match is the secret's place in settings. Values shorter than
- * CB_NEEDLE_MIN are not looked for: too much would look like them.
+ * alphabets), URL-encoded, and escaped as JSON, XML or a shell do it. The owner of a match is the secret's place in
+ * settings. Values shorter than CB_NEEDLE_MIN are not looked for: too much would look like them.
  */
 
 /** What must not be shown: also every line of a value, but those that frame keys. Never NULL, sealed. */

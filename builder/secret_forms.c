@@ -46,6 +46,59 @@ static void url_encode(
 	}
 }
 
+/* As JSON writes it: what has to be escaped, then also "/", then as Go does it (for HTML). */
+static void json_escape(struct cb_buf *out, const char *data, size_t len, const char *also)
+{
+	static const char plain[] = "\"\\\b\f\n\r\t", letter[] = "\"\\bfnrt";
+
+	for (size_t i = 0; i < len; i++) {
+		char c = data[i];
+		const char *known = c ? strchr(plain, c) : NULL;
+
+		if (known)
+			cb_buf_addf(out, "\\%c", letter[known - plain]);
+		else if (c == '/' && *also == '/')
+			cb_buf_adds(out, "\\/");
+		else if ((unsigned char)c < 0x20 || strchr(also, c))
+			cb_buf_addf(out, "\\u%04x", (unsigned int)c);
+		else
+			cb_buf_addc(out, c);
+	}
+}
+
+/* As XML and HTML write it. */
+static void markup_escape(struct cb_buf *out, const char *data, size_t len)
+{
+	for (size_t i = 0; i < len; i++) {
+		switch (data[i]) {
+		case '&':
+			cb_buf_adds(out, "&amp;");
+			break;
+		case '<':
+			cb_buf_adds(out, "&lt;");
+			break;
+		case '>':
+			cb_buf_adds(out, "&gt;");
+			break;
+		case '"':
+			cb_buf_adds(out, "&quot;");
+			break;
+		default:
+			cb_buf_addc(out, data[i]);
+		}
+	}
+}
+
+/* As shells write it inside '...', with set -x for example. */
+static void shell_escape(struct cb_buf *out, const char *data, size_t len)
+{
+	for (size_t i = 0; i < len; i++)
+		if (data[i] == '\'')
+			cb_buf_adds(out, "'\\''");
+		else
+			cb_buf_addc(out, data[i]);
+}
+
 static void take(struct cb_needles *needles, struct cb_buf *text, unsigned int owner)
 {
 	if (text->len)
@@ -58,6 +111,7 @@ static void take(struct cb_needles *needles, struct cb_buf *text, unsigned int o
 static void add_encoded(struct cb_needles *needles, const char *data, size_t len, unsigned int owner)
 {
 	static const char *const safe[] = { "-_.~", "-_.~/", "-_.!~*'()", "" };
+	static const char *const json[] = { "", "/", "<>&" };
 	const unsigned char *bytes = (const unsigned char *)data;
 	cleanup_buf struct cb_buf text = { 0 };
 
@@ -73,6 +127,14 @@ static void add_encoded(struct cb_needles *needles, const char *data, size_t len
 		url_encode(&text, bytes, len, safe[i / 2], "0123456789abcdef", i % 2);
 		take(needles, &text, owner);
 	}
+	for (size_t i = 0; i < ARRAY_SIZE(json); i++) {
+		json_escape(&text, data, len, json[i]);
+		take(needles, &text, owner);
+	}
+	markup_escape(&text, data, len);
+	take(needles, &text, owner);
+	shell_escape(&text, data, len);
+	take(needles, &text, owner);
 }
 
 static bool is_key(const char *line, size_t len)

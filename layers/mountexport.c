@@ -8,6 +8,7 @@
 
 #include "base/fd.h"
 #include "base/map.h"
+#include "base/needles.h"
 #include "base/owner.h"
 #include "base/strv.h"
 #include "layers/flavour.h"
@@ -37,6 +38,7 @@ static void export_done(struct cb_mount_exporting *x)
 	cb_buf_done(&x->time_bytes);
 	cb_map_free(x->linked);
 	free(x->block);
+	cb_needle_scan_done(&x->scan);
 }
 
 /* ---- chunks --------------------------------------------------------------------------------------------------- */
@@ -81,6 +83,23 @@ static int times_chunk(void *arg, const void *data, size_t len, struct cb_err **
 	return add_chunk(x, data, len, &x->doc.times.digests, err);
 }
 
+/* ---- what must not get out ------------------------------------------------------------------------------------ */
+
+static int leaked(struct cb_mount_exporting *x, const char *name, struct cb_err **err)
+{
+	x->stats->owner = x->scan.match.owner;
+	x->stats->leak = cb_xstrdup(name ? name : "a file");
+	return cb_err_set(err, CB_ERR_DENIED, "a secret is in %s", x->stats->leak);
+}
+
+static bool holds(struct cb_mount_exporting *x, const struct cb_buf *bytes)
+{
+	if (cb_needles_empty(x->spec->needles))
+		return false;
+	cb_needle_scan_begin(&x->scan, x->spec->needles);
+	return cb_needle_scan_add(&x->scan, bytes->data, bytes->len) || cb_needle_scan_end(&x->scan);
+}
+
 /* ---- the walk ------------------------------------------------------------------------------------------------- */
 
 static int put(struct cb_mount_exporting *x, struct cb_mount_entry *e, const struct stat *st, struct cb_err **err)
@@ -97,6 +116,9 @@ static int put(struct cb_mount_exporting *x, struct cb_mount_entry *e, const str
 		e->used = S_ISDIR(st->st_mode) ? e->mtime : CB_MIN(st->st_atim.tv_sec, e->mtime + INT32_MAX);
 	}
 	cb_mountlist_put(e, &x->tree_bytes, &x->time_bytes, &x->last_time);
+	/* Names, targets, attributes and small contents. */
+	if (holds(x, &x->tree_bytes) || holds(x, &x->time_bytes))
+		return leaked(x, e->name, err);
 	r = cb_chunker_add(&x->tree, x->tree_bytes.data, x->tree_bytes.len, err);
 	if (r == 0 && x->time_bytes.len)
 		r = cb_chunker_add(&x->times, x->time_bytes.data, x->time_bytes.len, err);
@@ -172,8 +194,10 @@ static bool same(const struct stat *a, const struct stat *b)
 }
 
 /* Reads to the end, into chunks or, when it is @small, into the block. 0, or 1 when that is not possible. */
-static int read_once(struct cb_mount_exporting *x, int fd, bool small, uint64_t *ret_size, struct cb_err **err)
+static int read_once(
+	struct cb_mount_exporting *x, int fd, const char *name, bool small, uint64_t *ret_size, struct cb_err **err)
 {
+	bool looks = !cb_needles_empty(x->spec->needles);
 	ssize_t n;
 	int r;
 
@@ -186,20 +210,27 @@ static int read_once(struct cb_mount_exporting *x, int fd, bool small, uint64_t 
 		*ret_size = n > 0 ? (uint64_t)n : 0;
 		return n < 0;
 	}
+	if (looks)
+		cb_needle_scan_begin(&x->scan, x->spec->needles);
 	while ((n = read(fd, x->block, BLOCK)) > 0) {
 		*ret_size += (uint64_t)n;
+		if (looks && cb_needle_scan_add(&x->scan, x->block, (size_t)n))
+			return leaked(x, name, err);
 		r = cb_chunker_add(&x->content, x->block, (size_t)n, err);
 		if (r == 0)
 			r = cb_cancel_check(x->spec->cancel, err);
 		if (r < 0)
 			return r;
 	}
+	if (looks && cb_needle_scan_end(&x->scan))
+		return leaked(x, name, err);
 	r = cb_chunker_end(&x->content, err);
 	return r < 0 ? r : n < 0;
 }
 
 /* 0 with the content and the state it is of, 1 when the file does not hold still or cannot be read. */
-static int read_content(struct cb_mount_exporting *x, int fd, struct stat *ret, uint64_t *ret_size, struct cb_err **err)
+static int read_content(struct cb_mount_exporting *x, int fd, const char *name, struct stat *ret, uint64_t *ret_size,
+	struct cb_err **err)
 {
 	for (unsigned int i = 0; i < TRIES; i++) {
 		struct stat before, after;
@@ -208,7 +239,7 @@ static int read_content(struct cb_mount_exporting *x, int fd, struct stat *ret, 
 
 		if (cb_owner_fstat(fd, &before) < 0)
 			return 1;
-		r = read_once(x, fd, (uint64_t)before.st_size <= CB_MOUNT_SMALL_MAX, &size, err);
+		r = read_once(x, fd, name, (uint64_t)before.st_size <= CB_MOUNT_SMALL_MAX, &size, err);
 		if (r < 0)
 			return r;
 		if (r == 0 && cb_owner_fstat(fd, &after) == 0 && same(&before, &after) &&
@@ -259,7 +290,7 @@ static int put_file(
 		return 0;
 	}
 	fd = cb_mountwalk_open(parent, name);
-	r = fd < 0 ? 1 : read_content(x, fd, &now, &e.size, err);
+	r = fd < 0 ? 1 : read_content(x, fd, name, &now, &e.size, err);
 	if (r > 0 || (r == 0 && x->chunks.len / CB_DIGEST_SIZE > CB_MOUNT_CHUNKS_MAX)) {
 		x->stats->left_out += fd >= 0 || errno != ENOENT;
 		return 0;
@@ -331,8 +362,6 @@ int cb_mount_export(const struct cb_mount_export *spec, struct cb_mount_export_r
 		r = cb_mountwalk(spec->dirfd, &ops, &x, spec->cancel, err);
 	if (r == 0)
 		r = cb_mount_export_finish(&x, err);
-	if (r < 0)
-		return r;
 	*ret = stats;
-	return 0;
+	return r;
 }

@@ -2,6 +2,7 @@
 #ifndef CB_LAYERS_MOUNTEXPORT_H
 #define CB_LAYERS_MOUNTEXPORT_H
 
+#include "base/needles.h"
 #include "layers/chunker.h"
 #include "layers/mountremote.h"
 #include "layers/packwrite.h"
@@ -31,6 +32,7 @@ struct cb_mount_exporting {
 	struct cb_map *linked; /* "dev:inode" -> number of the file, one more */
 	uint64_t numbers;
 	char *block;
+	struct cb_needle_scan scan; /* for what must not get out */
 };
 
 /** Looks for what was exported before, and which of its packs can be used again. */

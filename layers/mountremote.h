@@ -36,9 +36,10 @@ struct cb_mount_export {
 	struct cb_remote_cache *cache;
 	const struct cb_digest *keys; /* the own, then others to build on */
 	size_t n_keys;
-	const char *id;               /* what the record calls it, or NULL */
-	int dirfd;                    /* of the mount */
-	struct cb_mount_cut *cuts[2]; /* what is too much of it, of all; or NULL */
+	const char *id;                   /* what the record calls it, or NULL */
+	int dirfd;                        /* of the mount */
+	struct cb_mount_cut *cuts[2];     /* what is too much of it, of all; or NULL */
+	const struct cb_needles *needles; /* what must not be in it; or NULL */
 	struct cb_cancel *cancel;
 };
 
@@ -49,7 +50,10 @@ struct cb_mount_export_result {
 	uint64_t sent;         /* bytes of blobs and record */
 	uint64_t fresh;        /* bytes of content that were new */
 	bool unchanged;        /* nothing was sent: the record is the same */
+	unsigned int owner;    /* of what must not be in it and is */
+	char *leak; /* the name of the file that has it, or NULL; the caller frees it, also after a failure */
 };
+/** CB_ERR_DENIED when a needle is in it: there is no record then, and no chunk with all of it. */
 int cb_mount_export(const struct cb_mount_export *spec, struct cb_mount_export_result *ret, struct cb_err **err);
 
 struct cb_mount_import {

@@ -71,6 +71,15 @@ shows_nothing "-q -D" "$out"
 status 0 "$CBUILD" graph -f "$work/context/shown" "$work/context"
 shows_nothing "cbuild graph" "$out"
 
+say "escaped"
+printf %s "it's a \"quoted\" <val\\ue> & more" >"$work/quoted"
+buildfile escaped <<'END'
+RUN --mount=type=secret,id=q s=/run/secrets/q; echo begin; sed 's/[\\"]/\\&/g' $s; sed 's/[\\"]/\\&/g;s/&/\\u0026/;s/</\\u003c/;s/>/\\u003e/' $s; \
+	sed 's/&/\&amp;/g;s/</\&lt;/;s/>/\&gt;/;s/"/\&quot;/g' $s; sed "s/'/'\\\\''/g" $s; echo; echo end
+END
+status 0 "$CBUILD" build --progress plain -f "$work/context/escaped" --secret "id=q,src=$work/quoted" "$work/context"
+is "JSON, as Go writes it, XML, a shell's quotes" "$(sed -n 's/^#[0-9]* [0-9.]* //p' <<<"$out" | sed -n '/^begin/,/^end/p' | tr '\n' ' ')" "begin ************ end "
+
 say "kept nowhere"
 store=$(find "$CBUILD_ROOT" -type f -exec cat {} + 2>/dev/null | tr -d '\0' | grep -aFc -e "$value" -e "$second" || true)
 is "files of the store that hold a value" "$store" 0
@@ -78,6 +87,19 @@ is "names that hold a value" "$(find "$CBUILD_ROOT" | grep -Fc "$second" || true
 shows_nothing "configuration and history" "$(oci_config "$work/out.tar" .)"
 tar -xOf "$work/out.tar" >"$work/all"
 is "in the archive" "$(grep -aFc -e "$value" -e "$second" "$work/all" || true)" 0
+
+say "a value that stands in the Buildfile and in an argument, too"
+buildfile literal <<END
+ARG TOKEN
+RUN --mount=type=secret,id=s1 : "$value" \$TOKEN && touch /literal
+END
+for look in plain rawjson; do
+	status 0 build literal --progress=$look --explain --build-arg "TOKEN=$value" --cache-to "type=local,dest=$work/cache"
+	shows_nothing "--progress=$look" "$out"
+done
+cb explain "$work/context"
+shows_nothing "cbuild explain" "$out"
+is "files that hold it" "$(grep -rlaF -e "$value" -e 's3cr3t\/+Value&with' "$CBUILD_ROOT" "$work/cache" | wc -l)" 0
 
 say "a pipe gives a value once, and it is there twice"
 buildfile twice <<'END'
@@ -140,6 +162,76 @@ status 0 build file -t leak:file --allow-secret-leak -o "type=oci,dest=$work/lea
 has "a warning" "$out" "the value of secret s1 is in the image: /root/.npmrc"
 status 1 build file -t leak:file
 has "but only that time" "$out" "the value of secret s1 is in the image"
+
+say "what an earlier build leaked"
+# again NAME WHAT OPTION...: the layer of the earlier build does not get out.
+again() {
+	status 1 "$CBUILD" build -f "$work/context/$1" "${@:3}" -t "leak:$1" "$work/context"
+	has "$1, $2" "$out" "the value of secret s1 is in the image: /kept, of step"
+	has "$1, $2: whose" "$out" "which an earlier build ran; --no-cache or --no-cache-filter runs it again"
+}
+buildfile first <<'END'
+RUN --mount=type=secret,id=s1 cp /run/secrets/s1 /kept || touch /kept
+END
+status 1 build first -t leak:first
+printf changed-meanwhile >"$work/other"
+again first "with another value" --secret "id=s1,src=$work/other"
+again first "without the secret"
+again first "as files" -o "$work/leak"
+is "nothing is there" "$(test -e "$work/leak" && echo there)" ""
+status 0 "$CBUILD" build -f "$work/context/first" -t leak:first --allow-secret-leak "$work/context"
+has "a warning" "$out" "which an earlier build ran"
+status 0 "$CBUILD" build -f "$work/context/first" --no-cache -t leak:first "$work/context"
+buildfile unused <<'END'
+RUN --mount=type=secret,id=s1 cp /run/secrets/s1 /kept && touch /unused
+END
+status 0 build unused
+has "a build without output says so" "$out" "the value of secret s1 is in /kept, of step"
+again unused "after a build without output"
+buildfile stage <<'END'
+FROM base AS inner
+RUN --mount=type=secret,id=s1 cp /run/secrets/s1 /kept && touch /stage
+FROM base
+COPY --from=inner /stage /
+END
+status 0 build stage -t leak:stage
+hasnt "a stage that is not in the image may have it" "$out" "the value of secret"
+again stage "that stage" --target inner
+
+say "annotations, cache mounts"
+buildfile plain </dev/null
+status 1 build plain -o "type=oci,dest=$work/leak" --annotation "token=$value"
+has "annotation" "$out" "the value of secret s1 is in the image: token of its annotations"
+shows_nothing annotation "$out"
+is "nothing is there" "$(test -e "$work/leak" && echo there)" ""
+for content in "cp /run/secrets/s1 /c/f" "(head -c 3000000 /dev/zero; cat /run/secrets/s1) >/c/f"; do
+	buildfile cache <<END
+RUN --mount=type=secret,id=s1 --mount=type=cache,id=keys,target=/c $content
+END
+	rm -rf "$work/mounts"
+	status 0 build cache --no-cache --cache-mount-to "type=local,dest=$work/mounts"
+	has "$content" "$out" "cache mount keys is not exported: the value of secret s1 is in f"
+	is "$content: not there" "$(find "$work/mounts" -path '*/ac/*' -type f 2>/dev/null | wc -l)" 0
+done
+status 0 build cache --no-cache --cache-mount-to "type=local,dest=$work/mounts" --allow-secret-leak
+[ "$(find "$work/mounts" -path '*/ac/*' -type f | wc -l)" -gt 0 ] || fail "an allowed leak is not exported"
+
+if "$CBUILD" doctor --format json | jq -e '.rungs[] | select(.name == "shared" and .works)' >/dev/null; then
+	say "steps that see each other's processes"
+	buildfile others <<'END'
+FROM base AS holder
+RUN --mount=type=cache,id=m,target=/m --mount=type=secret,id=s1 --mount=type=secret,id=quiet,env=TOKEN touch /m/there; sleep 1; rm -f /m/there
+FROM base AS watcher
+RUN --mount=type=cache,id=m,target=/m for i in $(seq 30); do for p in /proc/[0-9]*; do \
+	! tr '\0' '\n' 2>/dev/null <$p/environ | grep -q ^TOKEN=quiet || echo environment >>/seen; ! cat $p/root/run/secrets/s1 >>/seen 2>/dev/null || echo file >>/seen; \
+	done; ! test -e /m/there || echo together >>/seen; sleep 0.1; done; touch /seen
+FROM base
+COPY --from=holder /bin/busybox /x
+COPY --from=watcher /seen /
+END
+	status 0 build others --isolation shared -o "type=oci,dest=$work/others.tar" -j 4
+	is "none is seen" "$(oci_file "$work/others.tar" /seen)" ""
+fi
 
 say "no leak"
 buildfile clean <<'END'
