@@ -203,7 +203,7 @@ static bool had_secret(const struct cb_vertex *vertex)
 	const struct cb_step_result *result = vertex->result;
 	const struct cb_op_run *op = vertex->kind == CB_VERTEX_RUN ? vertex->op : NULL;
 
-	if (!op || !note || note->how != CB_STEP_RAN || !result || !result->chain || !*result->chain->snapshot)
+	if (!op || !note || note->how == CB_STEP_CACHED || !result || !result->chain || !*result->chain->snapshot)
 		return false;
 	for (size_t i = 0; i < op->n_mounts; i++)
 		if (op->mounts[i].mount->type == CB_MOUNT_SECRET)
