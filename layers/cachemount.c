@@ -25,8 +25,19 @@ void cb_cachemount_info_done(struct cb_cachemount_info *info)
 
 static int open_parent(struct cb_store *store, int *ret_fd, struct cb_err **err)
 {
-	*ret_fd = openat(store->dirfd, "cachemounts", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-	return *ret_fd < 0 ? cb_err_errno(err, errno, "open cachemounts of the store") : 0;
+	cleanup_close int fd = openat(store->dirfd, "cachemounts", O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	struct stat st;
+
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return cb_err_errno(err, errno, "open cachemounts of the store");
+	/*
+	 * Steps leave set-user-id programs and device nodes there, which mean something outside: nobody else gets to
+	 * them, also where the store is in a directory that was there before.
+	 */
+	if (st.st_mode & 077 && fchmod(fd, 0700) < 0)
+		return cb_err_errno(err, errno, "close cachemounts of the store to others");
+	*ret_fd = CB_TAKE_FD(fd);
+	return 0;
 }
 
 static bool valid(const char *name)
