@@ -1,6 +1,7 @@
 /* New files: they belong to who makes them, and to the group of a directory with the set-group-id bit. */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/openat2.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,8 +36,8 @@ static bool new_owner(struct cb_request *req, const struct cb_request_name *pare
 	return ret->uid || ret->gid;
 }
 
-/* The file mode creation mask of the asking process; the system calls of ours have none. */
-static mode_t mask_of(const struct cb_request *req)
+/* What /proc says of the asking process behind @name; @unknown when it does not. */
+static uint64_t status_of(const struct cb_request *req, const char *name, int base, uint64_t unknown)
 {
 	char path[32], text[4096];
 	const char *at;
@@ -45,10 +46,22 @@ static mode_t mask_of(const struct cb_request *req)
 	cleanup_close int fd = openat(req->rec->proc, path, O_RDONLY | O_CLOEXEC);
 	ssize_t n = fd < 0 ? -1 : cb_fd_read_full(fd, text, sizeof(text) - 1);
 	if (n <= 0)
-		return 022;
+		return unknown;
 	text[n] = '\0';
-	at = strstr(text, "\nUmask:");
-	return at ? (mode_t)strtoul(at + strlen("\nUmask:"), NULL, 8) & 0777 : 022;
+	at = strstr(text, name);
+	return at ? strtoull(at + strlen(name), NULL, base) : unknown;
+}
+
+/* The file mode creation mask of the asking process; the system calls of ours have none. */
+static mode_t mask_of(const struct cb_request *req)
+{
+	return (mode_t)status_of(req, "\nUmask:", 8, 022) & 0777;
+}
+
+/* Whoever is not root has lost them all, as far as was told. */
+static bool may_make_devices(const struct cb_request *req)
+{
+	return !cb_recorder_ids_of(req)->euid && status_of(req, "\nCapEff:", 16, 0) & 1U << CAP_MKNOD;
 }
 
 /* Records the owner of what was just made. */
@@ -136,7 +149,7 @@ static void make_device(struct cb_request *req, int dirfd, uint64_t path, mode_t
 	struct cb_request_name name, parent;
 
 	/* 0:0 would be a whiteout, which overlay refuses to make as well. */
-	if (cb_recorder_ids_of(req)->euid || !dev || cb_request_name(req, dirfd, path, 0, &name) < 0) {
+	if (!dev || !may_make_devices(req) || cb_request_name(req, dirfd, path, 0, &name) < 0) {
 		cb_request_go_on(req);
 		return;
 	}
