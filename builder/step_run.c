@@ -313,7 +313,7 @@ static bool forward(struct run *run, int fd, int stream)
 /* Until both ends are closed, which they are when every process of the step is gone. */
 static void pump(struct run *run, struct cb_run *running, int out, int errout, uint64_t deadline)
 {
-	struct pollfd fds[3] = {
+	struct pollfd fds[3 + CB_RUN_FDS] = {
 		{ .fd = out, .events = POLLIN },
 		{ .fd = errout, .events = POLLIN },
 		{ .fd = cb_cancel_fd(run->build->scheduler.cancel), .events = POLLIN },
@@ -322,10 +322,13 @@ static void pump(struct run *run, struct cb_run *running, int out, int errout, u
 	while (fds[0].fd >= 0 || fds[1].fd >= 0) {
 		bool held = cb_redactor_holds_line(&run->redactors[0]) || cb_redactor_holds_line(&run->redactors[1]);
 		int left = cb_time_left_ms(deadline);
-		int n = poll(fds, 3, held && (left < 0 || left > HELD_MS) ? HELD_MS : left);
+		cb_runtime_watch(running, fds + 3);
+		int n = poll(fds, ARRAY_SIZE(fds), held && (left < 0 || left > HELD_MS) ? HELD_MS : left);
 
 		if (n < 0 && errno != EINTR)
 			return;
+		if (n > 0)
+			cb_runtime_attend(running, fds + 3);
 		for (int stream = 1; n == 0 && stream <= 2; stream++)
 			if (cb_redactor_holds_line(&run->redactors[stream - 1]))
 				flush(run, stream);
@@ -401,6 +404,15 @@ static int hint_foreign(const struct run *run, const char *why, struct cb_err **
 		run->op->arch, why, program ? program : "an emulator");
 }
 
+/* It may have failed for want of one. */
+static int hint_devices(const struct run *run, struct cb_err **err)
+{
+	return cb_err_hint(err, CB_ERR_STEP,
+		"it wanted to make a device node, which isolation %s cannot: the kernel makes none in a user namespace; "
+		"root+userns, root and single can (docs/isolation.md)",
+		cb_isolation_name(cb_runtime_info(run->build->runtime)->isolation));
+}
+
 static int outcome(const struct run *run, const struct cb_run_result *result, const char *foreign, struct cb_err **err)
 {
 	note_limits(run, result);
@@ -414,7 +426,9 @@ static int outcome(const struct run *run, const struct cb_run_result *result, co
 		return 0;
 	cb_err_set(err, CB_ERR_STEP, "process %s did not complete successfully: exit code: %d", run->op->shown,
 		result->status);
-	return foreign ? hint_foreign(run, foreign, err) : CB_ERR_STEP;
+	if (foreign)
+		return hint_foreign(run, foreign, err);
+	return result->devices_refused ? hint_devices(run, err) : CB_ERR_STEP;
 }
 
 /* Why programs of the step's architecture do not run here; NULL when they do. */

@@ -10,13 +10,13 @@
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/fd.h"
 #include "base/strv.h"
 #include "runtime/channel.h"
 #include "runtime/kernel.h"
+#include "runtime/notify.h"
 #include "runtime/recorder_request.h"
 #include "runtime/sandbox.h"
 
@@ -24,8 +24,6 @@
 #define SECCOMP_IOCTL_NOTIF_SET_FLAGS _IOW('!', 4, __u64)
 #define SECCOMP_USER_NOTIF_FD_SYNC_WAKE_UP (1UL << 0)
 #endif
-
-#define PAGE 4096U
 
 /* ---- the sandbox's side --------------------------------------------------------------------------------------- */
 
@@ -47,51 +45,19 @@ int cb_recorder_attach(int sock, const struct cb_sandbox_spec *spec)
 
 /* ---- memory of others ----------------------------------------------------------------------------------------- */
 
-/* An address of the other process is a pointer only to the kernel. */
-static struct iovec there(uint64_t addr, size_t len)
-{
-	struct iovec v = { .iov_len = len };
-
-	memcpy(&v.iov_base, &(uintptr_t){ (uintptr_t)addr }, sizeof(v.iov_base));
-	return v;
-}
-
 int cb_request_read(const struct cb_request *req, uint64_t addr, void *data, size_t len)
 {
-	struct iovec local = { data, len }, remote = there(addr, len);
-
-	if (process_vm_readv(req->pid, &local, 1, &remote, 1, 0) == (ssize_t)len)
-		return 0;
-	errno = EFAULT;
-	return -1;
+	return cb_notify_read(req->pid, addr, data, len);
 }
 
 int cb_request_write(const struct cb_request *req, uint64_t addr, const void *data, size_t len)
 {
-	struct iovec local = { (void *)data, len }, remote = there(addr, len);
-
-	if (process_vm_writev(req->pid, &local, 1, &remote, 1, 0) == (ssize_t)len)
-		return 0;
-	errno = EFAULT;
-	return -1;
+	return cb_notify_write(req->pid, addr, data, len);
 }
 
 ssize_t cb_request_string(const struct cb_request *req, uint64_t addr, char *out, size_t size)
 {
-	size_t have = 0;
-
-	/* To the end of a page at a time: the next one may not be there. */
-	while (have < size) {
-		size_t want = CB_MIN(size - have, PAGE - (size_t)((addr + have) % PAGE));
-		if (cb_request_read(req, addr + have, out + have, want) < 0)
-			return -1;
-		const char *end = memchr(out + have, '\0', want);
-		if (end)
-			return end - out;
-		have += want;
-	}
-	errno = ENAMETOOLONG;
-	return -1;
+	return cb_notify_string(req->pid, addr, out, size);
 }
 
 /* ---- names ---------------------------------------------------------------------------------------------------- */

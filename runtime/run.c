@@ -14,8 +14,12 @@
 #include "base/timefmt.h"
 #include "runtime/channel.h"
 #include "runtime/kernel.h"
+#include "runtime/notify.h"
 #include "runtime/run_spec.h"
 #include "runtime/sandbox.h"
+
+/* To close what it holds is all that the process that makes devices has left to do. */
+#define DEVICES_END_MS 10000
 
 struct cb_run {
 	struct cb_runtime *runtime;
@@ -25,6 +29,9 @@ struct cb_run {
 	uint64_t deadline; /* or 0 */
 	atomic_bool killed, timed_out;
 	bool reports_end;
+	int listener; /* of questions about devices, until somebody answers them; or -1 */
+	int devices;  /* at its end when that process is gone; or -1 */
+	bool devices_refused;
 	struct cb_strv created, warnings;
 	struct cb_err *error; /* the first that the sandbox reported */
 };
@@ -32,6 +39,8 @@ struct cb_run {
 static void run_free(struct cb_run *run)
 {
 	cb_sandbox_handle_done(&run->sandbox);
+	cb_closep(&run->listener);
+	cb_closep(&run->devices);
 	cb_strv_done(&run->created);
 	cb_strv_done(&run->warnings);
 	cb_err_free(run->error);
@@ -49,7 +58,8 @@ static void take_report(struct cb_run *run)
 	struct cb_report_head head = { 0 };
 	char text[CB_REPORT_MAX];
 	cleanup_err struct cb_err *err = NULL;
-	int r = cb_report_read(run->sandbox.sock, &head, text, sizeof(text), &err);
+	cleanup_close int fd = -EBADF;
+	int r = cb_report_read(run->sandbox.sock, &head, text, sizeof(text), &fd, &err);
 
 	if (r != 0) {
 		run->reports_end = true;
@@ -65,7 +75,68 @@ static void take_report(struct cb_run *run)
 		cb_strv_add(&run->warnings, text);
 	} else if (head.kind == CB_REPORT_CREATED) {
 		cb_strv_add(&run->created, text);
+	} else if (head.kind == CB_REPORT_ASKING && run->listener < 0) {
+		run->listener = CB_TAKE_FD(fd);
 	}
+}
+
+/* Nobody here can make a device: the kernel says so itself, and we remember it. */
+static void decline(struct cb_run *run)
+{
+	union cb_notify asked;
+	struct cb_notify_mknod call;
+
+	if (cb_notify_receive(run->listener, &asked) < 0)
+		return;
+	/* A whiteout, 0:0, is not one. */
+	if (cb_notify_mknod(&asked.notif.data, &call) && (call.dev || S_ISBLK(call.mode)))
+		run->devices_refused = true;
+	cb_notify_go_on(run->listener, &asked);
+}
+
+/* The listener is ready. With the first question it goes to a process of its own that can make devices, if there is. */
+static void take_question(struct cb_run *run, short events)
+{
+	const struct cb_runtime *rt = run->runtime;
+	bool given =
+		!(events & POLLIN) /* nobody is left who could ask */ ||
+		(rt->info.isolation == CB_ISOLATION_ROOT_USERNS &&
+			cb_zygote_seed_devices(&rt->seed, run->listener, rt->zygote.userns_fd, &run->devices) == 0);
+
+	if (!given) {
+		decline(run);
+		return;
+	}
+	cb_closep(&run->listener);
+	run->listener = -EBADF;
+}
+
+void cb_runtime_watch(const struct cb_run *run, struct pollfd fds[static CB_RUN_FDS])
+{
+	fds[0] = (struct pollfd){ .fd = run->reports_end ? -1 : run->sandbox.sock, .events = POLLIN };
+	fds[1] = (struct pollfd){ .fd = run->listener, .events = POLLIN };
+}
+
+void cb_runtime_attend(struct cb_run *run, const struct pollfd fds[static CB_RUN_FDS])
+{
+	if (fds[1].revents && fds[1].fd == run->listener)
+		take_question(run, fds[1].revents);
+	if (fds[0].revents && !run->reports_end)
+		take_report(run);
+}
+
+/* A node could still be on its way into a layer that is taken for complete. Nobody is left who asks, so it will end. */
+static int wait_devices(struct cb_run *run, struct cb_err **err)
+{
+	struct pollfd pfd = { .fd = run->devices, .events = POLLIN };
+	int r;
+
+	if (run->devices < 0)
+		return 0;
+	do
+		r = poll(&pfd, 1, DEVICES_END_MS);
+	while (r < 0 && errno == EINTR);
+	return r > 0 ? 0 : cb_err_set(err, CB_ERR_INTERNAL, "the process that makes device nodes does not end");
 }
 
 /* What is asked for and cannot be given is refused, never left out. */
@@ -98,6 +169,9 @@ int cb_runtime_start(
 	struct cb_run *run;
 	int r;
 
+	/* Only to know of questions, no filter is loaded beside one of the user's, or none. */
+	if (runtime->info.isolation != CB_ISOLATION_ROOT_USERNS && (spec->filter || spec->unfiltered))
+		kind &= ~(unsigned int)CB_SANDBOX_ASKING;
 	if (spec->network == CB_RUN_NETWORK_DEFAULT && runtime->info.isolation != CB_ISOLATION_CHROOT &&
 		cb_runtime_join_network(runtime, &warnings))
 		kind |= CB_SANDBOX_JOINED;
@@ -113,6 +187,7 @@ int cb_runtime_start(
 	warnings = (struct cb_strv){ 0 };
 	run->sandbox = (struct cb_sandbox_handle){ .sock = -EBADF, .status = -EBADF, .pidfd = -EBADF };
 	run->runtime = runtime;
+	run->listener = run->devices = -EBADF;
 	run->upper_fd = spec->upper_fd;
 	run->work_fd = spec->work_fd;
 	run->started = started;
@@ -192,14 +267,14 @@ void cb_runtime_expire(struct cb_run *run, int grace_ms)
 static int wait_end(struct cb_run *run, const struct cb_cancel *cancel, int grace_ms, struct cb_sandbox_exit *ret,
 	struct cb_err **err)
 {
-	struct pollfd fds[3] = {
+	struct pollfd fds[2 + CB_RUN_FDS] = {
 		{ .fd = run->sandbox.status, .events = POLLIN },
-		{ .fd = run->sandbox.sock, .events = POLLIN },
 		{ .fd = cb_cancel_fd(cancel), .events = POLLIN },
 	};
 
 	for (;;) {
 		uint64_t deadline = atomic_load(&run->timed_out) ? 0 : run->deadline;
+		cb_runtime_watch(run, fds + 2);
 		int n = poll(fds, ARRAY_SIZE(fds), cb_time_left_ms(deadline));
 		if (n < 0) {
 			if (errno == EINTR)
@@ -208,12 +283,9 @@ static int wait_end(struct cb_run *run, const struct cb_cancel *cancel, int grac
 		}
 		if (deadline && !fds[0].revents && cb_time_mono() >= deadline)
 			cb_runtime_expire(run, grace_ms);
-		if (fds[1].revents)
-			take_report(run);
-		if (run->reports_end)
+		cb_runtime_attend(run, fds + 2);
+		if (fds[1].revents) {
 			fds[1].fd = -1;
-		if (fds[2].revents) {
-			fds[2].fd = -1;
 			cb_runtime_kill(run, grace_ms);
 		}
 		if (!fds[0].revents)
@@ -222,7 +294,7 @@ static int wait_end(struct cb_run *run, const struct cb_cancel *cancel, int grac
 			return cb_err_set(err, CB_ERR_INTERNAL, "the container helper ended unexpectedly");
 		while (!run->reports_end)
 			take_report(run);
-		return 0;
+		return wait_devices(run, err);
 	}
 }
 
@@ -282,6 +354,7 @@ static void fill_result(struct cb_run *run, const struct cb_sandbox_exit *end, s
 		.signal = WIFSIGNALED(end->wait_status) ? WTERMSIG(end->wait_status) : 0,
 		.killed = atomic_load(&run->killed),
 		.timed_out = atomic_load(&run->timed_out),
+		.devices_refused = run->devices_refused,
 		.duration_ns = cb_time_mono() - run->started,
 		.user_ns = end->user_ns,
 		.system_ns = end->system_ns,

@@ -73,7 +73,8 @@ static int make_ready(struct cb_runtime *rt, struct cb_err **err)
 		r = cb_runtime_choose_rung(rt, err);
 	if (r < 0)
 		return r;
-	cb_zygote_seed_stop(&rt->seed);
+	if (rt->info.isolation != CB_ISOLATION_ROOT_USERNS)
+		cb_zygote_seed_stop(&rt->seed);
 	rt->ready = true;
 	return 0;
 }
@@ -81,7 +82,7 @@ static int make_ready(struct cb_runtime *rt, struct cb_err **err)
 int cb_runtime_open(const struct cb_runtime_options *options, struct cb_runtime **ret, struct cb_err **err)
 {
 	struct cb_runtime *rt;
-	int r;
+	int r = 0;
 
 	if (!cb_entry_get()->entered)
 		return cb_err_set(err, CB_ERR_INTERNAL, "cb_runtime_enter was not called");
@@ -97,7 +98,11 @@ int cb_runtime_open(const struct cb_runtime_options *options, struct cb_runtime 
 	pthread_mutex_init(&rt->ready_lock, NULL);
 	rt->options = *options;
 	rt->memory_limit = options->limits.memory;
-	r = options->lazy ? cb_zygote_seed_start(&rt->seed, err) : make_ready(rt, err);
+	/* Real root's may be needed to make devices. */
+	if (options->lazy || rt->overlay.trusted)
+		r = cb_zygote_seed_start(&rt->seed, err);
+	if (r == 0 && !options->lazy)
+		r = make_ready(rt, err);
 	if (r < 0) {
 		cb_runtime_close(rt);
 		return r;

@@ -3,7 +3,8 @@
  *
  *   main:    cb_runtime_enter()   first thing, single-threaded; only for commands that build or run
  *            cb_runtime_open()    before the first thread is started
- *   threads: cb_runtime_start() ... cb_runtime_wait() (or cb_runtime_kill() from another thread)
+ *   threads: cb_runtime_start() ... cb_runtime_wait() (or cb_runtime_kill() from another thread); in between, if there
+ *            is something to do, cb_runtime_watch()
  *   end:     cb_runtime_close()
  *
  * cb_runtime_open forks a small single-threaded helper, the *zygote*: first process of a pid namespace, with a mount
@@ -17,6 +18,7 @@
 #ifndef CB_RUNTIME_RUNTIME_H
 #define CB_RUNTIME_RUNTIME_H
 
+#include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -146,6 +148,7 @@ struct cb_run_result {
 	uint64_t pids_refused; /* processes that its limit refused */
 	bool killed;           /* cb_runtime_kill ended it */
 	bool timed_out;        /* its deadline ended it */
+	bool devices_refused;  /* it wanted to make a device node, which this isolation cannot */
 	uint64_t duration_ns;  /* from start to the end of every process */
 	uint64_t user_ns, system_ns;
 	uint64_t max_rss;        /* bytes, largest process */
@@ -154,9 +157,21 @@ struct cb_run_result {
 
 void cb_run_result_done(struct cb_run_result *result);
 
-/** Starts a container. *ret must be given to cb_runtime_wait. */
+/**
+ * Starts a container. *ret must be given to cb_runtime_wait, at once or after a while in which cb_runtime_watch is
+ * heeded.
+ */
 int cb_runtime_start(
 	struct cb_runtime *runtime, const struct cb_run_spec *spec, struct cb_run **ret, struct cb_err **err);
+
+/** How many descriptors of a run want to be watched. */
+#define CB_RUN_FDS 2
+/**
+ * Whoever does anything before cb_runtime_wait, as reading the output to its end, polls these too, and gives back what
+ * poll said: the run may have a question (about device nodes) that it waits for an answer to. The same thread.
+ */
+void cb_runtime_watch(const struct cb_run *run, struct pollfd fds[static CB_RUN_FDS]);
+void cb_runtime_attend(struct cb_run *run, const struct pollfd fds[static CB_RUN_FDS]);
 
 /**
  * Waits until every process of the run is gone, and frees it. The overlay is unmounted then and upper is complete: it

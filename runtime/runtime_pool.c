@@ -9,11 +9,14 @@
 #include "runtime/runtime_private.h"
 #include "runtime/sandbox.h"
 
-int cb_report_read(int sock, struct cb_report_head *head, char *text, size_t size, struct cb_err **err)
+int cb_report_read(int sock, struct cb_report_head *head, char *text, size_t size, int *fd, struct cb_err **err)
 {
 	char msg[CB_REPORT_MAX];
-	ssize_t n = cb_channel_recv(sock, msg, sizeof(msg), NULL, NULL);
+	size_t n_fds = fd ? 1 : 0;
 
+	if (fd)
+		*fd = -EBADF;
+	ssize_t n = cb_channel_recv(sock, msg, sizeof(msg), fd, &n_fds);
 	if (n == 0 || (n < 0 && errno == ECONNRESET))
 		return 1;
 	if (n < 0)

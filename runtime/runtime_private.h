@@ -23,7 +23,7 @@ struct cb_runtime {
 
 	pthread_mutex_t ready_lock; /* taken before all others; of ready and seed, and of all below until it is ready */
 	bool ready;
-	struct cb_zygote_seed seed; /* with lazy */
+	struct cb_zygote_seed seed; /* with lazy, and with a user namespace under real root */
 	struct cb_overlay_env overlay;
 	unsigned int kind;    /* of all sandboxes */
 	char *overlay_reason; /* why not, with CB_STORAGE_COPY */
@@ -91,7 +91,10 @@ void cb_runtime_discard_work(struct cb_runtime *runtime, int work);
 
 struct cb_report_head;
 
-/** Reads one report. 0 and the text (NUL-terminated) in @text, 1 at the end, or a failure. */
-int cb_report_read(int sock, struct cb_report_head *head, char *text, size_t size, struct cb_err **err);
+/**
+ * Reads one report. 0 and the text (NUL-terminated) in @text, 1 at the end, or a failure. *fd is what came along, or
+ * -1; with NULL nothing is expected to.
+ */
+int cb_report_read(int sock, struct cb_report_head *head, char *text, size_t size, int *fd, struct cb_err **err);
 
 #endif

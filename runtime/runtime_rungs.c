@@ -58,7 +58,7 @@ static int try_sandbox(struct cb_runtime *rt, struct cb_err **err)
 		r = cb_runtime_receive_sandbox(rt, &handle, err);
 	if (r < 0)
 		return r;
-	r = cb_report_read(handle.sock, &head, text, sizeof(text), err);
+	r = cb_report_read(handle.sock, &head, text, sizeof(text), NULL, err);
 	if (r == 0 && head.kind == CB_REPORT_ERROR)
 		r = cb_err_errno(err, head.errnum, "%s", text);
 	else if (r == 1)
@@ -108,6 +108,9 @@ static int try_rung(struct cb_runtime *rt, enum cb_isolation isolation, enum cb_
 		mode = CB_ZYGOTE_CHROOT;
 		rt->kind |= CB_SANDBOX_CHROOT;
 	}
+	/* Where the kernel makes no device nodes for steps, we do, or say at least that they were wanted: run.c. */
+	if (!(rt->kind & (CB_SANDBOX_RECORDED | CB_SANDBOX_CHROOT)) && (userns || !rt->overlay.trusted))
+		rt->kind |= CB_SANDBOX_ASKING;
 	r = cb_zygote_start(rt->seed.pid > 0 ? &rt->seed : NULL, mode, &rt->zygote, err);
 	if (r < 0)
 		return r;

@@ -23,6 +23,7 @@ enum cb_report {
 	CB_REPORT_ERROR = 'E',   /* the container could not be made */
 	CB_REPORT_WARNING = 'W', /* for the user */
 	CB_REPORT_CREATED = 'C', /* a mount target was missing even in the stub layer: remove it afterwards */
+	CB_REPORT_ASKING = 'A',  /* with the listener of its filter: notify.h */
 };
 #define CB_REPORT_MAX 4600
 
@@ -143,5 +144,7 @@ uint64_t cb_caps_all(void);
  * with errno.
  */
 int cb_seccomp_load(const void *filter, size_t len);
+/** Loads the default filter so that it asks about mknod of devices; the listener, or -1 with errno. */
+int cb_seccomp_load_asking(void);
 
 #endif

@@ -16,7 +16,9 @@
 #include "base/fd.h"
 #include "base/owner.h"
 #include "base/strv.h"
+#include "runtime/channel.h"
 #include "runtime/kernel.h"
+#include "runtime/notify.h"
 #include "runtime/recorder.h"
 #include "runtime/sandbox.h"
 #include "runtime/zygote.h"
@@ -104,12 +106,36 @@ static void set_groups(const struct cb_sandbox *sb, const struct cb_sandbox_spec
 		cb_sandbox_fail(sb, errno, "set groups (an id above what this user may use?)");
 }
 
+/* Who runs us is asked about devices from now on; without a listener the kernel's answer stays what it is. */
+static void give_listener(const struct cb_sandbox *sb, int listener)
+{
+	const struct cb_report_head head = { .kind = CB_REPORT_ASKING };
+
+	(void)cb_channel_send(sb->sock, &head, sizeof(head), &listener, 1);
+	close(listener);
+}
+
 /* A filter takes CAP_SYS_ADMIN, which a container's root does not have, or the promise to gain nothing by exec. */
 static void load_filter(const struct cb_sandbox *sb, const struct cb_sandbox_spec *spec)
 {
+	/* An insecure step could mount what it made without nodev. */
+	bool asking = sb->kind & CB_SANDBOX_ASKING && !spec->insecure;
+	int listener = -1;
+
 	if ((spec->no_new_privs || sb->kind & CB_SANDBOX_CHROOT) && prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		cb_sandbox_fail(sb, errno, "set no_new_privs");
-	if (!spec->insecure && !spec->unfiltered && cb_seccomp_load(spec->filter, spec->filter_len) < 0)
+	/* The user's may forbid what it takes to give the listener away. */
+	if (asking && (spec->filter || spec->unfiltered)) {
+		struct sock_filter code[CB_NOTIFY_PROGRAM_MAX];
+		listener = cb_notify_load(code, cb_notify_program(code));
+	} else if (asking) {
+		listener = cb_seccomp_load_asking();
+	}
+	if (listener >= 0)
+		give_listener(sb, listener);
+	if (spec->insecure || spec->unfiltered || (listener >= 0 && !spec->filter))
+		return;
+	if (cb_seccomp_load(spec->filter, spec->filter_len) < 0)
 		cb_sandbox_fail(sb, errno, "load the seccomp filter");
 }
 

@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "runtime/cgroup.h"
 #include "runtime/channel.h"
+#include "runtime/devices.h"
 #include "runtime/keeper.h"
 #include "runtime/kernel.h"
 #include "runtime/recorder.h"
@@ -394,29 +395,48 @@ static pid_t clone_zygote(enum cb_zygote_mode mode, int sock, int other, uint64_
 
 /* ---- the seed ------------------------------------------------------------------------------------------------- */
 
-/* It is asked with a mode and the zygote's end of its channel; back comes a pid, or a negative error number. */
+/* What it is asked for: a zygote, with its end of its channel, or who makes devices, with what that needs. */
+struct order {
+	bool devices;
+	enum cb_zygote_mode mode;
+};
+
+/* Back comes a pid, or a negative error number. */
+static void seed_zygote(enum cb_zygote_mode mode, int sock, bool death_signal)
+{
+	/* The parent of both, and so the thread whose end is their end, is the same. */
+	pid_t pid = clone_zygote(mode, sock, -1, CLONE_PARENT, death_signal);
+
+	if (pid < 0)
+		pid = -errno;
+	if (cb_channel_send(3, &pid, sizeof(pid), NULL, 0) < 0)
+		_exit(1);
+}
+
 static CB_NORETURN void seed_main(int sock, bool death_signal)
 {
-	enum cb_zygote_mode mode;
+	struct order order;
 	int none = -1;
 
 	(void)prctl(PR_SET_NAME, "cbuild-seed");
 	if (death_signal)
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+	/* Nobody waits for those who make devices. */
+	(void)signal(SIGCHLD, SIG_IGN);
 	if (tidy_fds(sock, &none) < 0)
 		_exit(1);
 	for (;;) {
-		int fd = -1;
-		size_t n_fds = 1;
-		if (cb_channel_recv(3, &mode, sizeof(mode), &fd, &n_fds) != (ssize_t)sizeof(mode) || n_fds != 1)
+		int fds[3];
+		size_t n_fds = ARRAY_SIZE(fds);
+		ssize_t n = cb_channel_recv(3, &order, sizeof(order), fds, &n_fds);
+		if (n != (ssize_t)sizeof(order) || n_fds != (order.devices ? 3 : 1))
 			_exit(0);
-		/* The parent of both, and so the thread whose end is their end, is the same. */
-		pid_t pid = clone_zygote(mode, fd, -1, CLONE_PARENT, death_signal);
-		if (pid < 0)
-			pid = -errno;
-		close(fd);
-		if (cb_channel_send(3, &pid, sizeof(pid), NULL, 0) < 0)
-			_exit(1);
+		if (!order.devices)
+			seed_zygote(order.mode, fds[0], death_signal);
+		else if (fork() == 0)
+			cb_devices_main(fds[0], fds[1], fds[2]);
+		for (size_t i = 0; i < n_fds; i++)
+			close(fds[i]);
 	}
 }
 
@@ -454,9 +474,12 @@ void cb_zygote_seed_stop(struct cb_zygote_seed *seed)
 
 static pid_t ask_seed(const struct cb_zygote_seed *seed, enum cb_zygote_mode mode, int sock)
 {
+	struct order order;
 	pid_t pid = -1;
 
-	if (cb_channel_send(seed->sock, &mode, sizeof(mode), &sock, 1) < 0)
+	memset(&order, 0, sizeof(order));
+	order.mode = mode;
+	if (cb_channel_send(seed->sock, &order, sizeof(order), &sock, 1) < 0)
 		return -1;
 	ssize_t n = cb_channel_recv(seed->sock, &pid, sizeof(pid), NULL, NULL);
 	if (n != (ssize_t)sizeof(pid)) {
@@ -468,6 +491,25 @@ static pid_t ask_seed(const struct cb_zygote_seed *seed, enum cb_zygote_mode mod
 		return -1;
 	}
 	return pid;
+}
+
+int cb_zygote_seed_devices(const struct cb_zygote_seed *seed, int listener, int userns, int *ret)
+{
+	struct order order;
+	int end[2];
+
+	memset(&order, 0, sizeof(order));
+	order.devices = true;
+	if (pipe2(end, O_CLOEXEC) < 0)
+		return -1;
+	const int fds[] = { listener, userns, end[1] };
+	int r = cb_channel_send(seed->sock, &order, sizeof(order), fds, ARRAY_SIZE(fds));
+	close(end[1]);
+	if (r < 0)
+		cb_closep(&end[0]);
+	else
+		*ret = end[0];
+	return r;
 }
 
 /* ---- the owner's side ----------------------------------------------------------------------------------------- */

@@ -20,6 +20,7 @@ enum cb_sandbox_kind {
 	CB_SANDBOX_JOINED = 8,   /* in the network namespace of its setup */
 	CB_SANDBOX_SHARED = 16,  /* no pid namespace, the /proc there is: keeper.h */
 	CB_SANDBOX_CHROOT = 32,  /* no namespaces at all */
+	CB_SANDBOX_ASKING = 64,  /* its owner is asked about mknod of devices: notify.h */
 };
 
 struct cb_zygote {
@@ -58,7 +59,7 @@ enum cb_zygote_mode {
 
 /**
  * A process that waits to clone the zygote: forked while there is one thread, and as cheap as a process can be, so that
- * a build that runs nothing pays for no more.
+ * a build that runs nothing pays for no more. Later it may have to fork who makes device nodes: devices.h.
  */
 struct cb_zygote_seed {
 	pid_t pid;
@@ -67,8 +68,13 @@ struct cb_zygote_seed {
 
 /** The calling process must have one thread. *ret is to be ended with cb_zygote_seed_stop. */
 int cb_zygote_seed_start(struct cb_zygote_seed *ret, struct cb_err **err);
-/** Ends it; what it has made stays. Idempotent. */
+/** Ends it; zygotes that it has made stay, who makes devices does not. Idempotent. */
 void cb_zygote_seed_stop(struct cb_zygote_seed *seed);
+/**
+ * Lets a fork of it answer the @listener of a sandbox in @userns. *ret is a descriptor that is at its end (POLLHUP)
+ * when that process has ended. Any thread. 0, or -1 with errno.
+ */
+int cb_zygote_seed_devices(const struct cb_zygote_seed *seed, int listener, int userns, int *ret);
 
 /**
  * Starts it, as a child of this process. Without @seed (NULL) it is forked, and the calling process must have one

@@ -32,7 +32,7 @@
 /* The highest number that seccomp_profile.txt and this program know of (file_setattr, Linux 6.17). */
 #define HIGHEST_NUMBER 469
 
-enum kind { RULE_ALLOW, RULE_IN, RULE_CLEAR, RULE_ERRNO };
+enum kind { RULE_ALLOW, RULE_IN, RULE_CLEAR, RULE_ERRNO, RULE_ASK };
 
 struct range {
 	uint32_t first; /* up to the next one's first */
@@ -46,8 +46,8 @@ struct rule {
 	int fallback;     /* number when libseccomp does not know the name, or -1 */
 	enum kind kind;
 	unsigned int arg;
-	uint32_t value; /* mask or errno */
-	struct range values[64];
+	uint32_t value;          /* mask or errno */
+	struct range values[64]; /* RULE_ASK: the values themselves */
 	size_t n_values;
 };
 
@@ -188,6 +188,22 @@ static void add_value(struct rule *rule, uint32_t first, uint32_t last)
 	rule->n_values = n;
 }
 
+static void parse_asked(struct rule *rule, char *at)
+{
+	char *word = next_word(&at), *end;
+
+	rule->kind = RULE_ASK;
+	rule->value = number(word ? word : "", &end);
+	word = next_word(&at);
+	if (!word || strcmp(word, "asks") != 0)
+		fail("asks expected", rule->name);
+	while ((word = next_word(&at))) {
+		if (rule->n_values == ARRAY_SIZE(rule->values))
+			fail("too many values", rule->name);
+		rule->values[rule->n_values++] = (struct range){ number(word, &end), SECCOMP_RET_USER_NOTIF, NO_RULE };
+	}
+}
+
 static void parse_condition(struct rule *rule, char *at)
 {
 	char *word = next_word(&at), *end;
@@ -202,8 +218,12 @@ static void parse_condition(struct rule *rule, char *at)
 		rule->value = number(word ? word : "", &end);
 		return;
 	}
+	if (word && strcmp(word, "masked") == 0) {
+		parse_asked(rule, at);
+		return;
+	}
 	if (!word || strcmp(word, "in") != 0)
-		fail("in or clear expected", rule->name);
+		fail("in, clear or masked expected", rule->name);
 	rule->kind = RULE_IN;
 	rule->values[rule->n_values++] = (struct range){ 0, SECCOMP_RET_ERRNO | EPERM, NO_RULE };
 	while ((word = next_word(&at))) {
@@ -261,7 +281,9 @@ static size_t leaf_size(const struct range *range)
 	if (range->rule == NO_RULE)
 		return 1;
 	const struct rule *rule = &rules[range->rule];
-	return rule->kind == RULE_CLEAR ? 4 : 1 + tree_size(rule->values, rule->n_values);
+	if (rule->kind == RULE_CLEAR || rule->kind == RULE_ASK)
+		return 4 + rule->n_values;
+	return 1 + tree_size(rule->values, rule->n_values);
 }
 
 static size_t tree_size(const struct range *ranges, size_t n)
@@ -290,6 +312,12 @@ static void emit_leaf(const struct range *range)
 		emit(BPF_JMP | BPF_JSET | BPF_K, rule->value, 0, 1);
 		emit(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM, 0, 0);
 		emit(BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
+	} else if (rule->kind == RULE_ASK) {
+		emit(BPF_ALU | BPF_AND | BPF_K, rule->value, 0, 0);
+		for (size_t i = 0; i < rule->n_values; i++)
+			emit(BPF_JMP | BPF_JEQ | BPF_K, rule->values[i].first, (uint8_t)(rule->n_values - i), 0);
+		emit(BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
+		emit(BPF_RET | BPF_K, SECCOMP_RET_USER_NOTIF, 0, 0);
 	} else {
 		emit_tree(rule->values, rule->n_values);
 	}

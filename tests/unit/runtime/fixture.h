@@ -181,10 +181,20 @@ static inline int step_start(struct fixture *f, struct step *s, struct cb_err **
 /* Reads the output to its end, then waits. The step's result, or a negative code. */
 static inline int step_finish(struct step *s, struct cb_err **err)
 {
-	int r = cb_fd_read_all(s->out_r, 1 << 20, "output", &s->out, err);
+	struct pollfd fds[1 + CB_RUN_FDS] = { { .fd = s->out_r, .events = POLLIN } };
 
-	if (r < 0)
-		return r;
+	while (s->out.len < 1 << 20) {
+		char data[4096];
+		cb_runtime_watch(s->run, fds + 1);
+		if (poll(fds, ARRAY_SIZE(fds), -1) < 0)
+			return cb_err_errno(err, errno, "poll");
+		cb_runtime_attend(s->run, fds + 1);
+		ssize_t n = fds[0].revents ? read(s->out_r, data, sizeof(data)) : 1;
+		if (n <= 0)
+			break;
+		if (fds[0].revents)
+			cb_buf_add(&s->out, data, (size_t)n);
+	}
 	return cb_runtime_wait(s->run, NULL, 0, &s->result, err);
 }
 
