@@ -101,7 +101,7 @@ class Driver:
         self.outside = work + '/outside'
         self.make_sentinels()
         self.probe = work + '/probe'
-        subprocess.run(['cc', '-static', '-O1', '-D_GNU_SOURCE', '-o', self.probe, here + '/probe.c'], check=True)
+        subprocess.run(['cc', '-static', '-pthread', '-O1', '-D_GNU_SOURCE', '-o', self.probe, here + '/probe.c'], check=True)
         self.registry = Registry(self.probe, self.outside)
         os.makedirs(work + '/bin')
         os.symlink(os.environ['CBUILD'], work + '/bin/cbuild')

@@ -6,8 +6,10 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/io_uring.h>
 #include <linux/keyctl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -62,6 +64,79 @@ static long opens_device(mode_t kind, unsigned int major, unsigned int minor)
 	r = fd < 0 ? -1 : read(fd, &byte, 1);
 	unlink("/tmp/device");
 	return r;
+}
+
+/* One thread asks for nodes by a name that another one changes all the time, in memory and on disk. */
+static char shifting[64];
+
+static void *shift(void *arg)
+{
+	for (int i = 0; i < 3000; i++) {
+		strcpy(shifting, i & 1 ? "/tmp/shift/in/n" : "/tmp/shift/by/n");
+		unlink("/tmp/shift/by");
+		if (symlink(i & 2 ? "/tmp/shift/in" : (const char *)arg, "/tmp/shift/by") < 0)
+			break;
+	}
+	return NULL;
+}
+
+/* That nothing came to be outside is for who runs this to see; that what came to be is within, is seen here. */
+static long shifts_mknod(const char *outside)
+{
+	pthread_t thread;
+
+	mkdir("/tmp/shift", 0755);
+	mkdir("/tmp/shift/in", 0755);
+	if (pthread_create(&thread, NULL, shift, (void *)outside))
+		return 0;
+	for (int i = 0; i < 600; i++) {
+		(void)!mknod(shifting, S_IFCHR | 0666, makedev(1, 3));
+		unlink("/tmp/shift/in/n");
+	}
+	pthread_join(thread, NULL);
+	return -1;
+}
+
+/* Without the capability: nodes are refused, though who answers has it. */
+static long mknod_without(int as_user)
+{
+	struct __user_cap_header_struct head = { _LINUX_CAPABILITY_VERSION_3, 0 };
+	struct __user_cap_data_struct data[2];
+
+	if (as_user && (setgid(65534) < 0 || setuid(65534) < 0))
+		return 0;
+	if (syscall(SYS_capget, &head, data) < 0)
+		return 0;
+	data[0].effective &= ~(1U << CAP_MKNOD);
+	if (syscall(SYS_capset, &head, data) < 0)
+		return 0;
+	return mknod("/tmp/without", S_IFCHR | 0666, makedev(1, 3));
+}
+
+/* On everything that can be written to, and through each other way to the same node. */
+static long opens_anywhere(void)
+{
+	static const char *const places[] = { "/tmp/n", "/dev/n", "/dev/shm/n", "/c/n", "/t/n" };
+	long worst = -1;
+
+	for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+		char path[64];
+		int fd;
+
+		if (mknod(places[i], S_IFCHR | 0666, makedev(1, 3)) < 0)
+			continue;
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", open(places[i], O_PATH));
+		fd = open(places[i], O_WRONLY);
+		if (fd < 0)
+			fd = open(path, O_WRONLY);
+		snprintf(path, sizeof(path), "/proc/self/root%s", places[i]);
+		if (fd < 0)
+			fd = open(path, O_RDONLY);
+		if (fd >= 0)
+			worst = 0;
+		unlink(places[i]);
+	}
+	return worst;
 }
 
 static long handle(void)
@@ -169,6 +244,7 @@ static long call(const char *name)
 		{ "setns", setns_of_init },
 		{ "io_uring", ring },
 		{ "descriptors", above_root },
+		{ "devices-anywhere", opens_anywhere },
 	};
 
 	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
@@ -227,6 +303,9 @@ static long call(const char *name)
 	IS("dev-kmsg", opens_device(S_IFCHR, 1, 11));
 	IS("dev-fuse", opens_device(S_IFCHR, 10, 229));
 	IS("dev-kvm", opens_device(S_IFCHR, 10, 232));
+	IS("mknod-without-cap", mknod_without(0));
+	IS("mknod-as-user", mknod_without(1));
+	IS("mknod-shifting", shifts_mknod(getenv("OUTSIDE") ? getenv("OUTSIDE") : "/"));
 	IS("core_pattern", writes("/proc/sys/kernel/core_pattern", "|/tmp/pwned"));
 	IS("modprobe", writes("/proc/sys/kernel/modprobe", "/tmp/pwned"));
 	IS("sysrq", writes("/proc/sysrq-trigger", "h"));
