@@ -11,6 +11,7 @@ export HOME=${HOME:-$work}
 unset XDG_CONFIG_HOME REGISTRY_AUTH_FILE DOCKER_CONFIG SOURCE_DATE_EPOCH BUILDKIT_PROGRESS
 registry=
 registry_pid=
+servers=()
 checks=0
 mkdir -p "$CBUILD_CACHE"
 
@@ -140,6 +141,20 @@ registry_start() {
 		kill "$registry_pid" 2>/dev/null || true
 	done
 	fail "no registry could be started ($try tries): $(cat "$work/registry.log")"
+}
+
+# cache_serve OPTIONS...: a server of caches; its port in $port, its log in $log, its pid the last of $servers, which the
+# test ends.
+cache_serve() {
+	port_file=$work/port-${#servers[@]} log=$work/log-${#servers[@]}
+	mkdir -p "$work/served-${#servers[@]}"
+	python3 "$here/cacheserver.py" "$port_file" "$work/served-${#servers[@]}" "$log" "$@" &
+	servers+=("$!")
+	for _ in $(seq 100); do
+		[ ! -s "$port_file" ] || break
+		sleep 0.1
+	done
+	port=$(cat "$port_file")
 }
 
 skopeo_() { skopeo --insecure-policy "$@"; }

@@ -4,20 +4,7 @@
 need python3 jq
 push_busybox
 
-servers=()
 at_end() { kill "${servers[@]}"; }
-# serve OPTIONS...: a server; its port in $port, its log in $log
-serve() {
-	port_file=$work/port-${#servers[@]} log=$work/log-${#servers[@]}
-	mkdir -p "$work/served-${#servers[@]}"
-	python3 "$here/cacheserver.py" "$port_file" "$work/served-${#servers[@]}" "$log" "$@" &
-	servers+=("$!")
-	for _ in $(seq 100); do
-		[ ! -s "$port_file" ] || break
-		sleep 0.1
-	done
-	port=$(cat "$port_file")
-}
 machine() { export CBUILD_ROOT=$work/store-$1; }
 # inside COMMAND...: where the files of the store can be read and removed
 inside() { if is_root; then "$@"; else podman unshare "$@"; fi; }
@@ -119,7 +106,7 @@ share() {
 share local "$work/cachedir" "type=local,dest=$work/cachedir" "type=local,src=$work/cachedir"
 # What the other kinds do is the same for every user.
 if is_root; then
-	serve
+	cache_serve
 	share http "$work/served-0" "type=http,url=http://127.0.0.1:$port/mounts" "type=http,url=http://127.0.0.1:$port/mounts/"
 	say "a build that finds its steps asks for nothing"
 	before=$(wc -l <"$log")
@@ -133,7 +120,7 @@ if is_root; then
 	has "its tag" "$tag" "ci-"
 	is "its layers" "$(curl -fs -H 'Accept: application/vnd.oci.image.manifest.v1+json' "http://$registry/v2/mounts/manifests/$tag" | jq -r '[.layers[].mediaType]|unique|join(" ")')" \
 		"application/vnd.cbuild.cachemount.index.v1 application/vnd.cbuild.cachemount.pack.v1+zstd"
-	serve s3
+	cache_serve s3
 	export AWS_ACCESS_KEY_ID=AKIDTEST AWS_SECRET_ACCESS_KEY=sekret
 	s3="type=s3,bucket=bucket,region=eu-test-1,endpoint_url=http://127.0.0.1:$port,prefix=a/"
 	share s3 "$work/served-1" "$s3" "$s3"
@@ -201,7 +188,7 @@ status 1 "$CBUILD" build --progress plain --cache-mount-from "$from" -f "$contex
 has "what it left is kept" "$out" "entries=3"
 
 say "caches that fail are no failure"
-serve grumpy
+cache_serve grumpy
 machine grumpy
 attempt 1 --cache-mount-from "type=http,url=http://127.0.0.1:$port" --cache-mount-to "type=http,url=http://127.0.0.1:$port"
 has "the step ran" "$said" "hits=0 misses=80"

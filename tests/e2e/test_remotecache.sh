@@ -19,7 +19,7 @@ END
 mkdir "$context/lib" "$context/app"
 echo lib >"$context/lib/l" && echo 1 >"$context/app/a" && echo 2 >"$context/app/b"
 cp -R "$context" "$work/pristine"
-servers=() joining=()
+joining=()
 at_end() { kill "${servers[@]}"; }
 
 # machine NAME: an empty store
@@ -31,18 +31,6 @@ statuses() {
 	cb build --progress none --explain=json "$@" "$context"
 	account=$(tail -n 1 <<<"$out")
 	steps=$(jq -r '[.steps[].status]|join(" ")' <<<"$account")
-}
-# serve OPTIONS...: a server; its port in $port, its log in $log
-serve() {
-	port_file=$work/port-${#servers[@]} log=$work/log-${#servers[@]}
-	mkdir -p "$work/served-${#servers[@]}"
-	python3 "$here/cacheserver.py" "$port_file" "$work/served-${#servers[@]}" "$log" "$@" &
-	servers+=("$!")
-	for _ in $(seq 100); do
-		[ ! -s "$port_file" ] || break
-		sleep 0.1
-	done
-	port=$(cat "$port_file")
 }
 # store_files: how many layers and blobs there are
 store_files() { find "$CBUILD_ROOT/snapshots" "$CBUILD_ROOT/blobs/sha256" -mindepth 1 -maxdepth 1 -size +1k -o -path '*/snapshots/*' -prune | wc -l; }
@@ -124,7 +112,7 @@ spoil "$work"/cachedir/cas/*
 lost local "type=local,src=$work/cachedir" "type=local,dest=$work/cachedir"
 found local "type=local,src=$work/cachedir"
 
-serve
+cache_serve
 share http "type=http,url=http://127.0.0.1:$port/pre/fix" "type=http,url=http://127.0.0.1:$port/pre/fix/"
 has "layout" "$(cat "$log")" "PUT /pre/fix/cas/"
 has "layout" "$(cat "$log")" "GET /pre/fix/ac/"
@@ -243,7 +231,7 @@ status 2 "$CBUILD" build --cache-to type=inline --squash "$context"
 has "nothing to carry" "$out" "does not have the layers of its steps"
 status 2 "$CBUILD" build --cache-from type=inline "$context"
 
-serve s3
+cache_serve s3
 export AWS_ACCESS_KEY_ID=AKIDTEST AWS_SECRET_ACCESS_KEY=sekret
 s3="type=s3,bucket=bucket,region=eu-test-1,endpoint_url=http://127.0.0.1:$port,prefix=a/"
 share s3 "$s3" "$s3"
@@ -266,7 +254,7 @@ statuses --cache-from "type=local,src=$work/mindir"
 is "all is there for the result" "$steps" "cached cached cached cached cached cached cached cached"
 
 say "caches that fail are no failure"
-serve grumpy
+cache_serve grumpy
 machine grumpy
 cb build --progress plain --cache-from "type=http,url=http://127.0.0.1:$port" --cache-to "type=http,url=http://127.0.0.1:$port" "$context"
 has "a warning" "$out" "it is left alone from now on"
@@ -284,8 +272,8 @@ for i in $(seq 20); do
 done
 machine chain-1
 cb build --progress none --cache-to "type=local,dest=$work/served-$((${#servers[@]} + 1))" "$context"
-serve # its directory is not that of the cache
-serve delay=500
+cache_serve # its directory is not that of the cache
+cache_serve delay=500
 machine chain-2
 before=$(date +%s%N)
 statuses --cache-from "type=http,url=http://127.0.0.1:$port"
@@ -296,7 +284,7 @@ is "all are there" "${steps//cached/}" "$(printf '%19s' '')"
 rm -rf "$context" && cp -R "$work/pristine" "$context"
 
 say "a cache that never answers"
-serve stuck
+cache_serve stuck
 machine stuck
 before=$(date +%s%N)
 cb build --progress plain --cache-from "type=http,url=http://127.0.0.1:$port,timeout=1s" -o "$work/stuck" "$context"
