@@ -1,5 +1,11 @@
 #include "unit/layers/fakeregistry.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+/* cmocka wants the four above first */
+#include <cmocka.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -228,6 +234,30 @@ void fake_registry_stop(struct fake_registry *reg)
 char *fake_registry_name(const struct fake_registry *reg, const char *rest)
 {
 	return cb_xasprintf("127.0.0.1:%d/%s", httpd_port(reg->server), rest);
+}
+
+struct cb_ref *fake_registry_ref(const struct fake_registry *reg, const char *rest)
+{
+	cleanup_free char *name = fake_registry_name(reg, rest);
+	struct cb_ref *ref = NULL;
+
+	assert_int_equal(cb_ref_parse(name, &ref, NULL), 0);
+	return ref;
+}
+
+struct cb_registry *fake_registry_client(uint64_t chunk)
+{
+	struct cb_registry_options options = { .http = { .backoff_ms = 2,
+						       .retries = 3,
+						       .stall_timeout_ms = 1000,
+						       .total_timeout_ms = 3000,
+						       .retry_after_max_ms = 20 },
+		.upload_chunk = chunk,
+		.commit_timeout_ms = 1000 };
+	struct cb_registry *registry = NULL;
+
+	assert_int_equal(cb_registry_new(&options, &registry, NULL), 0);
+	return registry;
 }
 
 void fake_put_blob(struct fake_registry *reg, const void *data, size_t len, struct cb_digest *ret)

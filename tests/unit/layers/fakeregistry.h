@@ -10,6 +10,7 @@
 #include "base/map.h"
 #include "layers/digest.h"
 #include "layers/platform.h"
+#include "layers/registry.h"
 #include "unit/layers/httpd.h"
 
 struct fake_registry;
@@ -36,6 +37,10 @@ void fake_registry_start(struct fake_registry *reg);
 void fake_registry_stop(struct fake_registry *reg);
 /** "127.0.0.1:PORT/<rest>". Caller frees. */
 char *fake_registry_name(const struct fake_registry *reg, const char *rest);
+/** The same as a reference. Caller frees. */
+struct cb_ref *fake_registry_ref(const struct fake_registry *reg, const char *rest);
+/** A client that gives up soon and uploads in pieces of @chunk bytes (0: in one). Caller frees. */
+struct cb_registry *fake_registry_client(uint64_t chunk);
 
 void fake_put_blob(struct fake_registry *reg, const void *data, size_t len, struct cb_digest *ret);
 /** @tag may be NULL. */

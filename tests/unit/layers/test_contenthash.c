@@ -379,11 +379,6 @@ int main(void)
 		cmocka_unit_test(canceled),
 		cmocka_unit_test(single_file),
 	};
-	int r;
 
-	if (!tb_start())
-		return 77;
-	r = cmocka_run_group_tests(tests, NULL, NULL);
-	tb_end();
-	return r;
+	return tb_run(tests);
 }

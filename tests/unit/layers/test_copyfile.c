@@ -295,11 +295,6 @@ int main(void)
 		cmocka_unit_test(hashes_on_the_way),
 		cmocka_unit_test(canceled),
 	};
-	int r;
 
-	if (!tb_start())
-		return 77;
-	r = cmocka_run_group_tests(tests, NULL, NULL);
-	tb_end();
-	return r;
+	return tb_run(tests);
 }

@@ -263,11 +263,6 @@ int main(void)
 		cmocka_unit_test(copy_rows),
 		cmocka_unit_test(copy_rows_in_parallel),
 	};
-	int r;
 
-	if (!tb_start())
-		return 77;
-	r = cmocka_run_group_tests(tests, NULL, NULL);
-	tb_end();
-	return r;
+	return tb_run(tests);
 }

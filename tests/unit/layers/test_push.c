@@ -25,30 +25,6 @@ static struct fake_registry fake;
 static char *bytes;
 static struct cb_digest digest;
 
-static struct cb_registry *new_client(uint64_t chunk)
-{
-	struct cb_registry_options options = { .http = { .backoff_ms = 2,
-						       .retries = 3,
-						       .stall_timeout_ms = 1000,
-						       .total_timeout_ms = 3000,
-						       .retry_after_max_ms = 20 },
-		.upload_chunk = chunk,
-		.commit_timeout_ms = 1000 };
-	struct cb_registry *registry = NULL;
-
-	assert_int_equal(cb_registry_new(&options, &registry, NULL), 0);
-	return registry;
-}
-
-static struct cb_ref *ref_of(const char *rest)
-{
-	cleanup_free char *name = fake_registry_name(&fake, rest);
-	struct cb_ref *ref = NULL;
-
-	assert_int_equal(cb_ref_parse(name, &ref, NULL), 0);
-	return ref;
-}
-
 enum mode {
 	OK,
 	HEAD_403,
@@ -327,8 +303,8 @@ static void upload_rows(void **state)
 			upload.open = open_file;
 			upload.userdata = path;
 		}
-		client = new_client(uploads[i].chunk);
-		ref = ref_of("app:1");
+		client = fake_registry_client(uploads[i].chunk);
+		ref = fake_registry_ref(&fake, "app:1");
 		r = cb_registry_upload(client, ref, &upload, NULL, &err);
 		if (r < 0)
 			print_message("  %s\n", cb_err_msg(err));
@@ -366,8 +342,8 @@ static void mounts(void **state)
 	fake.fault = fault;
 	fake_put_blob(&fake, bytes, SIZE, &put);
 	cb_strv_add(&from, "base/os");
-	client = new_client(0);
-	ref = ref_of("app:1");
+	client = fake_registry_client(0);
+	ref = fake_registry_ref(&fake, "app:1");
 	assert_int_equal(cb_registry_upload(client, ref, &upload, NULL, NULL), CB_UPLOAD_MOUNTED);
 	log = httpd_log(fake.server);
 	assert_non_null(strstr(log, "&from=base%2Fos\n"));
@@ -393,8 +369,8 @@ static void permission(void **state)
 		fake_registry_start(&fake);
 		mode = rows[i].mode;
 		fake.fault = fault;
-		client = new_client(0);
-		ref = ref_of("team/app:1");
+		client = fake_registry_client(0);
+		ref = fake_registry_ref(&fake, "team/app:1");
 		assert_int_equal(cb_registry_may_push(client, ref, NULL, NULL), rows[i].code);
 		log = httpd_log(fake.server);
 		methods = methods_of(log);
@@ -421,7 +397,7 @@ static void whole_images(void **state)
 
 	fake_registry_start(&fake);
 	fake_put_image(&fake, "src", "1", "linux/amd64", 5, 10000, &want);
-	client = new_client(0);
+	client = fake_registry_client(0);
 	puller = cb_puller_new(client, fx->store);
 	from = fake_registry_name(&fake, "src:1");
 	assert_ok(cb_platform_parse("linux/amd64", &platform, &err));
@@ -431,7 +407,7 @@ static void whole_images(void **state)
 	/* As if it were another registry. */
 	for (size_t i = 0; i < image->n_layers; i++)
 		cb_map_del(fake.blobs, image->layers[i].desc.digest.text);
-	to = ref_of("dest/app");
+	to = fake_registry_ref(&fake, "dest/app");
 	cb_strv_add(&tags, "one");
 	cb_strv_add(&tags, "two");
 	push.registry = client;

@@ -21,28 +21,6 @@ static struct fake_registry fake;
 static struct cb_registry *client;
 static struct cb_digest manifest;
 
-static struct cb_registry *new_client(void)
-{
-	struct cb_registry_options options = { .http = { .backoff_ms = 2,
-						       .retries = 3,
-						       .stall_timeout_ms = 1000,
-						       .total_timeout_ms = 3000,
-						       .retry_after_max_ms = 20 } };
-	struct cb_registry *registry = NULL;
-
-	assert_int_equal(cb_registry_new(&options, &registry, NULL), 0);
-	return registry;
-}
-
-static struct cb_ref *ref_of(const char *rest)
-{
-	cleanup_free char *name = fake_registry_name(&fake, rest);
-	struct cb_ref *ref = NULL;
-
-	assert_int_equal(cb_ref_parse(name, &ref, NULL), 0);
-	return ref;
-}
-
 /* What the hook does with requests for manifests. */
 enum {
 	OK,
@@ -141,7 +119,7 @@ static void resolve(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(resolves); i++) {
 		cleanup_free char *name =
 			cb_xasprintf("%s%s", resolves[i].name, cb_str_ends(resolves[i].name, "@") ? manifest.text : "");
-		CB_CLEANUP(cb_ref_free) struct cb_ref *ref = ref_of(name);
+		CB_CLEANUP(cb_ref_free) struct cb_ref *ref = fake_registry_ref(&fake, name);
 		cleanup_descriptor struct cb_descriptor desc = { 0 };
 		cleanup_err struct cb_err *err = NULL;
 		int r;
@@ -165,7 +143,7 @@ static void resolve(void **state)
 static void fetch_manifest(void **state)
 {
 	static const int modes[] = { OK, FLAKY, GET_OTHER_BODY, GET_EMPTY };
-	CB_CLEANUP(cb_ref_free) struct cb_ref *ref = ref_of("app:1");
+	CB_CLEANUP(cb_ref_free) struct cb_ref *ref = fake_registry_ref(&fake, "app:1");
 	cleanup_descriptor struct cb_descriptor desc = { 0 };
 
 	(void)state;
@@ -280,7 +258,7 @@ static const struct {
 
 static void fetch_blobs(void **state)
 {
-	CB_CLEANUP(cb_ref_free) struct cb_ref *ref = ref_of("app:1");
+	CB_CLEANUP(cb_ref_free) struct cb_ref *ref = fake_registry_ref(&fake, "app:1");
 	cleanup_free char *data = cb_xmalloc(400000);
 	cleanup_descriptor struct cb_descriptor desc = { 0 };
 	struct cb_digest digest;
@@ -314,7 +292,7 @@ static void fetch_blobs(void **state)
 
 static void empty_and_large_blobs(void **state)
 {
-	CB_CLEANUP(cb_ref_free) struct cb_ref *ref = ref_of("app:1");
+	CB_CLEANUP(cb_ref_free) struct cb_ref *ref = fake_registry_ref(&fake, "app:1");
 	cleanup_descriptor struct cb_descriptor desc = { 0 };
 	cleanup_buf struct cb_buf body = { 0 };
 	cleanup_err struct cb_err *err = NULL;
@@ -351,7 +329,7 @@ static void mirrors(void **state)
 		httpd_port(fake.server), httpd_port(mirror.server));
 	assert_int_equal(cb_atomic_write(AT_FDCWD, path, conf, strlen(conf), 0644, NULL), 0);
 	setenv("CONTAINERS_REGISTRIES_CONF", path, 1);
-	own = new_client();
+	own = fake_registry_client(0);
 	setenv("CONTAINERS_REGISTRIES_CONF", "/dev/null", 1);
 
 	assert_int_equal(cb_ref_parse("upstream.test/app:1", &ref, NULL), 0);
@@ -376,7 +354,7 @@ static void mirrors(void **state)
 static void ping(void **state)
 {
 	cleanup_free char *host = cb_xasprintf("127.0.0.1:%d", httpd_port(fake.server));
-	CB_CLEANUP(cb_registry_free) struct cb_registry *fresh = new_client();
+	CB_CLEANUP(cb_registry_free) struct cb_registry *fresh = fake_registry_client(0);
 	struct httpd *gone = httpd_start(NULL, NULL);
 	cleanup_free char *nobody = cb_xasprintf("127.0.0.1:%d", httpd_port(gone));
 	cleanup_err struct cb_err *err = NULL;
@@ -402,7 +380,7 @@ static int set_up(void **state)
 	unsetenv("XDG_CONFIG_HOME");
 	fake_registry_start(&fake);
 	fake_put_image(&fake, "app", "1", "linux/amd64", 3, 1000, &manifest);
-	client = new_client();
+	client = fake_registry_client(0);
 	return 0;
 }
 

@@ -146,11 +146,6 @@ int main(void)
 		cmocka_unit_test(attributes),
 		cmocka_unit_test(too_deep),
 	};
-	int r;
 
-	if (!tb_start())
-		return 77;
-	r = cmocka_run_group_tests(tests, NULL, NULL);
-	tb_end();
-	return r;
+	return tb_run(tests);
 }

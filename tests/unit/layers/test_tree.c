@@ -504,11 +504,6 @@ int main(void)
 		cmocka_unit_test(working_directories),
 		cmocka_unit_test(same_as_overlay), /* last: it changes the mount namespace */
 	};
-	int r;
 
-	if (!tb_start())
-		return 77;
-	r = cmocka_run_group_tests(tests, NULL, NULL);
-	tb_end();
-	return r;
+	return tb_run(tests);
 }

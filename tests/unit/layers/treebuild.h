@@ -106,6 +106,14 @@ static CB_UNUSED void tb_end(void)
 	cb_path_remove_tree(AT_FDCWD, tb_tmp, NULL);
 }
 
+static CB_UNUSED int tb_ended(int status)
+{
+	tb_end();
+	return status;
+}
+/* Runs @tests, an array, between tb_start and tb_end: the exit status. */
+#define tb_run(tests) (tb_start() ? tb_ended(cmocka_run_group_tests(tests, NULL, NULL)) : 77)
+
 /* A new empty directory below the scratch directory. */
 static CB_UNUSED int tb_dir(void)
 {
