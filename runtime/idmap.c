@@ -18,12 +18,16 @@
 bool cb_idmap_is_identity(void)
 {
 	cleanup_buf struct cb_buf text = { 0 };
+	unsigned long first, outside, count;
 	char *p;
 
 	if (cb_file_read_at(AT_FDCWD, "/proc/self/uid_map", SUBID_FILE_MAX, &text, NULL) < 0)
 		return false;
 	p = (char *)cb_buf_str(&text);
-	return strtoul(p, &p, 10) == 0 && strtoul(p, &p, 10) == 0 && strtoul(p, &p, 10) == UINT32_MAX;
+	first = strtoul(p, &p, 10);
+	outside = strtoul(p, &p, 10);
+	count = strtoul(p, &p, 10);
+	return !first && !outside && count == UINT32_MAX;
 }
 
 size_t cb_id_ranges(const char *data, size_t len, const char *name, uid_t uid, struct cb_id_range *ret)
