@@ -94,7 +94,7 @@ static void set_stdio(const struct cb_sandbox *sb, const struct cb_sandbox_spec 
 
 static void set_groups(const struct cb_sandbox *sb, const struct cb_sandbox_spec *spec)
 {
-	if (setgroups(spec->n_groups, spec->groups) == 0)
+	if (syscall(SYS_setgroups, spec->n_groups, spec->groups) == 0)
 		return;
 	/* With one id only, groups cannot be set, and those of the user that we run as cannot be used by anybody else.
 	 */
@@ -160,9 +160,10 @@ static void drop_privileges(const struct cb_sandbox *sb, const struct cb_sandbox
 	if (prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
 		cb_sandbox_fail(sb, errno, "keep capabilities");
 	set_groups(sb, spec);
-	if (setresgid(spec->gid, spec->gid, spec->gid) < 0)
+	/* By system call: there is one thread here, and glibc would signal others that it still knows of. */
+	if (syscall(SYS_setresgid, spec->gid, spec->gid, spec->gid) < 0)
 		cb_sandbox_fail(sb, errno, "become group %u", (unsigned int)spec->gid);
-	if (setresuid(spec->uid, spec->uid, spec->uid) < 0)
+	if (syscall(SYS_setresuid, spec->uid, spec->uid, spec->uid) < 0)
 		cb_sandbox_fail(sb, errno, "become user %u", (unsigned int)spec->uid);
 	/* The change of user has emptied the effective set, but loading the filter takes CAP_SYS_ADMIN. */
 	if (cb_caps_set(cb_caps_all()) < 0)
