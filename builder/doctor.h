@@ -32,6 +32,12 @@ void cb_doctor_rung_done(struct cb_doctor_rung *rung);
 int cb_doctor_try(enum cb_isolation isolation, const char *root, struct cb_doctor_rung *ret, struct cb_err **err);
 
 /**
+ * Tries limits as a build sets them, in our own control group; false when those of memory or processes cannot be. @text
+ * and @remedy are the caller's. Without threads.
+ */
+bool cb_doctor_limits(char **text, char **remedy);
+
+/**
  * A list of {"name", "value", "ok", "remedy"} objects about the host: kernel, user, store, programs. "ok" is false
  * where something that cbuild could use is missing, and "remedy" then says how to get it.
  */

@@ -12,7 +12,6 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
-#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -21,9 +20,7 @@
 #include "base/owner.h"
 #include "base/path.h"
 #include "base/spawn.h"
-#include "base/strv.h"
 #include "builder/doctor.h"
-#include "runtime/cgroup.h"
 #include "runtime/idmap.h"
 
 #define SMALL_FILE ((size_t)256 << 10)
@@ -197,43 +194,12 @@ static void add_store(json_t *list, const char *root)
 	add(list, "reflinks", true, "", "%s", try_reflink(at, file) ? "yes" : "no");
 }
 
-/* A bit for each limit that can be had. In a process of its own, which trying may move to another group. */
-static unsigned int try_limits(void)
-{
-	const struct cb_limits wanted[] = { { .memory = (uint64_t)64 << 20 }, { .pids = 1000 },
-		{ .cpu_quota = 50000 } };
-	int status = 0;
-	pid_t pid = fork();
-
-	if (pid == 0) {
-		int had = 0;
-
-		for (unsigned int i = 0; i < ARRAY_SIZE(wanted); i++) {
-			struct cb_cgroups *groups = NULL;
-
-			if (cb_cgroups_open(&wanted[i], &groups, NULL) == 0)
-				had |= 1 << i;
-			cb_cgroups_close(groups);
-		}
-		_exit(had);
-	}
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	return pid > 0 && WIFEXITED(status) ? (unsigned int)WEXITSTATUS(status) : 0;
-}
-
 static void add_limits(json_t *list)
 {
-	static const char *const names[] = { "memory", "processes", "cpu" };
-	cleanup_strv struct cb_strv can = { 0 }, cannot = { 0 };
-	unsigned int had = try_limits();
+	cleanup_free char *remedy = NULL, *text = NULL;
+	bool ok = cb_doctor_limits(&text, &remedy);
 
-	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++)
-		cb_strv_add(had & 1u << i ? &can : &cannot, names[i]);
-	cleanup_free char *yes = cb_strv_join(&can, ", "), *no = cb_strv_join(&cannot, ", ");
-	add(list, "limits", !cannot.n,
-		"a delegated control group with these controllers: systemd-run --user --scope -p Delegate=yes cbuild …",
-		"%s%s%s", can.n ? yes : "", cannot.n ? can.n ? "; not: " : "not: " : "", no);
+	add(list, "limits", ok, remedy, "%s", text);
 }
 
 /* Where our own control group is, and whether we may make others in it. */

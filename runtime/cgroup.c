@@ -15,19 +15,16 @@
 #include "base/log.h"
 #include "base/path.h"
 #include "base/strv.h"
+#include "runtime/cgroup_control.h"
+#include "runtime/cgroup_heir.h"
 #include "runtime/cgroup_leaf.h"
 #include "runtime/cgroup_sweep.h"
-
-/* Both files of /proc/self, and any file of a group. */
-#define TEXT_MAX (1U << 20)
 
 /* Our directory in one hierarchy. */
 struct base {
 	bool v2;
-	bool left; /* cbuild itself moved from parent to a leaf of dir */
 	unsigned int controllers;
-	int parent, dir;     /* where it is; locked */
-	struct cb_strv made; /* directories that --cgroup-parent needed, outermost first; absolute */
+	int dir; /* locked */
 	struct cb_cgroup_setting settings[CB_CGROUP_SETTINGS_MAX];
 	size_t n_settings;
 };
@@ -38,71 +35,44 @@ struct cb_cgroups {
 	struct base v[CB_CGROUP_HIERARCHIES];
 	size_t n;
 	unsigned int last;
+	struct cb_cgroup_heir *heir; /* not ours; or NULL */
+	struct cb_cgroup_place *places;
+	size_t n_places, cap_places;
 };
-
-static int write_file(int dir, const char *name, const char *text)
-{
-	cleanup_close int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
-
-	return fd < 0 ? -1 : cb_fd_write_all(fd, text, strlen(text));
-}
-
-static char *read_text(int dir, const char *name)
-{
-	cleanup_buf struct cb_buf text = { 0 };
-
-	if (cb_file_read_at(dir, name, TEXT_MAX, &text, NULL) < 0)
-		return NULL;
-	return cb_xstrdup(cb_buf_str(&text));
-}
-
-static unsigned int read_controllers(int dir, const char *name)
-{
-	cleanup_free char *text = read_text(dir, name);
-
-	return text ? cb_cgroup_controllers(text, " \n") : 0;
-}
 
 /* ---- one hierarchy -------------------------------------------------------------------------------------------- */
 
-/* Gives the groups below @dir the controllers of @set, or takes ('-') them away. */
-static int write_controllers(int dir, char sign, unsigned int set)
+static void base_done(struct base *base)
 {
-	static const struct {
-		enum cb_controller controller;
-		const char *name;
-	} words[] = { { CB_CONTROLLER_MEMORY, "memory" }, { CB_CONTROLLER_CPU, "cpu" },
-		{ CB_CONTROLLER_CPUSET, "cpuset" }, { CB_CONTROLLER_PIDS, "pids" } };
+	cb_closep(&base->dir);
+	for (size_t i = 0; i < base->n_settings; i++)
+		free(base->settings[i].value);
+	*base = (struct base){ .dir = -EBADF };
+}
 
-	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
-		char text[16];
-		snprintf(text, sizeof(text), "%c%s", sign, words[i].name);
-		if (set & words[i].controller && write_file(dir, "cgroup.subtree_control", text) < 0)
-			return -1;
-	}
+/* Before it is there: so it is removed, whatever happens. */
+static int remember(struct cb_cgroups *groups, int above, const char *name, bool made)
+{
+	struct cb_cgroup_place place = { .above = fcntl(above, F_DUPFD_CLOEXEC, 3), .made = made };
+
+	if (place.above < 0)
+		return -1;
+	snprintf(place.name, sizeof(place.name), "%s", name);
+	if (groups->heir)
+		cb_cgroup_heir_tell(groups->heir, &place);
+	CB_GROW(groups->places, groups->cap_places, groups->n_places + 1);
+	groups->places[groups->n_places++] = place;
 	return 0;
 }
 
-static void base_done(struct base *base, const char *name)
+/* The last @n of the remembered ones again. */
+static void forget(struct cb_cgroups *groups, size_t n)
 {
-	if (base->left) {
-		/* A group with controllers for its children takes no processes. */
-		(void)write_controllers(base->dir, '-', base->controllers);
-		(void)write_controllers(base->parent, '-', base->controllers);
+	for (; n > 0 && groups->n_places > 0; n--) {
+		struct cb_cgroup_place *place = &groups->places[--groups->n_places];
+		cb_cgroup_place_remove(place, CB_CGROUP_PATIENCE_MS);
+		cb_closep(&place->above);
 	}
-	/* When others use the parent by now, we stay where we are until the end, and the next start removes what is
-	 * left. */
-	if (base->dir >= 0 && (!base->left || cb_cgroup_return(base->parent, base->dir)))
-		cb_cgroup_remove_tree(base->parent, name);
-	cb_closep(&base->dir);
-	cb_closep(&base->parent);
-	/* Others may use the same parent by now: what is not empty stays. */
-	for (size_t i = base->made.n; i-- > 0;)
-		(void)rmdir(base->made.v[i]);
-	cb_strv_done(&base->made);
-	for (size_t i = 0; i < base->n_settings; i++)
-		free(base->settings[i].value);
-	*base = (struct base){ .parent = -EBADF, .dir = -EBADF };
 }
 
 /* A v1 cpuset takes no process before it has both; a new one has neither. */
@@ -111,8 +81,8 @@ static int inherit_cpuset(int parent, int dir)
 	static const char *const files[] = { "cpuset.cpus", "cpuset.mems" };
 
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-		cleanup_free char *above = read_text(parent, files[i]);
-		if (!above || write_file(dir, files[i], above) < 0)
+		cleanup_free char *above = cb_cgroup_read(parent, files[i]);
+		if (!above || cb_cgroup_write(dir, files[i], above) < 0)
 			return -1;
 	}
 	return 0;
@@ -135,26 +105,6 @@ static int make_locked(int parent, const char *name)
 	return -1;
 }
 
-/* The groups below @dir get the controllers of @set. */
-static int hand_down(int dir, unsigned int set)
-{
-	return write_controllers(dir, '+', set & ~read_controllers(dir, "cgroup.subtree_control"));
-}
-
-/* The same of our own group @parent, in which we are: first we go to a leaf of @dir. */
-static int hand_down_own(struct base *base, int parent, int dir, unsigned int set)
-{
-	if (cb_cgroup_leave(parent, dir) < 0)
-		return -1;
-	base->left = true;
-	if (hand_down(parent, set) == 0)
-		return 0;
-	int saved = errno;
-	base->left = !cb_cgroup_return(parent, dir);
-	errno = saved;
-	return -1;
-}
-
 /*
  * True when @dir has processes and is not the root of all, which may have both. The kernel says so itself for memory
  * only: the controllers that work on threads (cpu, cpuset, pids) it enables, and then no child takes a process.
@@ -165,54 +115,60 @@ static bool has_processes(int dir)
 
 	if (faccessat(dir, "cgroup.type", F_OK, 0) < 0)
 		return false;
-	text = read_text(dir, "cgroup.procs");
+	text = cb_cgroup_read(dir, "cgroup.procs");
 	return text && *text;
 }
 
-/* Our directory below @path with the controllers of @set. 0, or -1 with errno and nothing made. */
-static int base_try(struct base *base, const char *path, bool own, const char *name, unsigned int set)
+/* Our directory in @parent, which is remembered, and who has to go to a leaf of it. */
+static int fill_base(struct base *base, int parent, bool occupied, const char *name, unsigned int set)
 {
-	bool occupied = false;
-	cleanup_close int parent = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC), dir = -EBADF;
+	if (base->v2 && !occupied && cb_cgroup_hand_down(parent, set) < 0)
+		return -1;
+	cleanup_close int dir = make_locked(parent, name);
+	if (dir < 0)
+		return -1;
+	if (occupied && (cb_cgroup_leave(parent, dir) < 0 || cb_cgroup_hand_down(parent, set) < 0))
+		return -1;
+	if (base->v2 && cb_cgroup_hand_down(dir, set) < 0)
+		return -1;
+	if (!base->v2 && base->controllers & CB_CONTROLLER_CPUSET && inherit_cpuset(parent, dir) < 0)
+		return -1;
+	base->dir = CB_TAKE_FD(dir);
+	return 0;
+}
+
+/* Our directory below @path with the controllers of @set. 0, or -1 with errno and nothing made. */
+static int base_try(struct cb_cgroups *groups, struct base *base, const char *path, bool own, unsigned int set)
+{
+	cleanup_close int parent = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (parent < 0)
 		return -1;
-	if (base->v2 && (read_controllers(parent, "cgroup.controllers") & set) != set) {
+	if (base->v2 && (cb_cgroup_read_controllers(parent, "cgroup.controllers") & set) != set) {
 		errno = ENODEV;
 		return -1;
 	}
 	/* Who moves a process needs to write here, too: it is the common ancestor of both groups. */
 	if (base->v2 && faccessat(parent, "cgroup.procs", W_OK, AT_EACCESS) < 0)
 		return -1;
-	cb_cgroup_sweep(parent);
-	occupied = base->v2 && has_processes(parent);
+	bool occupied = base->v2 && has_processes(parent);
 	if (occupied && !own) {
 		errno = EBUSY;
 		return -1;
 	}
-	if (base->v2 && !occupied && hand_down(parent, set) < 0)
+	if (remember(groups, parent, groups->name, false) < 0)
 		return -1;
-	dir = make_locked(parent, name);
-	if (dir < 0)
-		return -1;
-	if ((occupied && hand_down_own(base, parent, dir, set) < 0) || (base->v2 && hand_down(dir, set) < 0) ||
-		(!base->v2 && base->controllers & CB_CONTROLLER_CPUSET && inherit_cpuset(parent, dir) < 0)) {
-		int saved = errno;
-		if (base->left) {
-			(void)write_controllers(parent, '-', set);
-			base->left = !cb_cgroup_return(parent, dir);
-		}
-		cb_cgroup_remove_tree(parent, name);
-		errno = saved;
-		return -1;
-	}
-	base->parent = CB_TAKE_FD(parent);
-	base->dir = CB_TAKE_FD(dir);
-	return 0;
+	cb_cgroup_lock(parent);
+	int r = fill_base(base, parent, occupied, groups->name, set), saved = errno;
+	cb_cgroup_unlock(parent);
+	if (r < 0)
+		forget(groups, 1);
+	errno = saved;
+	return r;
 }
 
 /* mkdir -p below @mount; v1 cpusets are filled on the way. */
-static int make_parent(struct base *base, const char *mount, const char *parent)
+static int make_parent(struct cb_cgroups *groups, const struct base *base, const char *mount, const char *parent)
 {
 	cleanup_strv struct cb_strv parts = { 0 };
 	cleanup_free char *path = cb_xstrdup(mount);
@@ -228,44 +184,69 @@ static int make_parent(struct base *base, const char *mount, const char *parent)
 				return -1;
 			continue;
 		}
-		cb_strv_add(&base->made, path);
 		cleanup_close int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		if (above < 0 || dir < 0 ||
+		if (above < 0 || dir < 0 || remember(groups, above, parts.v[i], true) < 0 ||
 			(!base->v2 && base->controllers & CB_CONTROLLER_CPUSET && inherit_cpuset(above, dir) < 0) ||
-			(base->v2 && hand_down(above, read_controllers(above, "cgroup.controllers")) < 0))
+			(base->v2 && cb_cgroup_hand_down(above, base->controllers) < 0))
 			return -1;
 	}
 	return 0;
 }
 
-/* The nearest place that can be had: our own group, else one above it. @why gets the first refusal. */
-static int base_open(struct base *base, const struct cb_cgroup_hierarchy *h, const struct cb_limits *limits,
-	const char *name, unsigned int set, int *why)
+static void sweep_at(const char *path)
 {
-	cleanup_free char *path = cb_xstrdup(h->own);
-	size_t stop = strlen(h->mount);
+	cleanup_close int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-	*base = (struct base){ .v2 = h->v2, .controllers = set, .parent = -EBADF, .dir = -EBADF };
+	if (dir >= 0)
+		cb_cgroup_sweep(dir);
+}
+
+/* Shortens @path, which is @mount or below it, by a name; false when there is none above it any more. */
+static bool go_up(char *path, const char *mount)
+{
+	char *slash = strrchr(path, '/');
+	size_t stop = strlen(mount);
+
+	if (strlen(path) <= stop || !slash || (size_t)(slash - path) < stop)
+		return false;
+	*slash = '\0';
+	return true;
+}
+
+/* The nearest place that can be had: our own group, else one above it. @why gets the first refusal. */
+static int base_open(struct cb_cgroups *groups, const struct cb_cgroup_hierarchy *h, const struct cb_limits *limits,
+	unsigned int set, int *why)
+{
+	struct base *base = &groups->v[groups->n];
+	const size_t places = groups->n_places;
+	cleanup_free char *path = cb_xstrdup(h->own);
+
+	*base = (struct base){ .v2 = h->v2, .controllers = set, .dir = -EBADF };
 	if (limits->cgroup_parent) {
 		cleanup_free char *parent = cb_cgroup_parent_path(limits->cgroup_parent);
 		cleanup_free char *joined = parent && *parent ? cb_path_join(h->mount, parent) : cb_xstrdup(h->mount);
-		if (parent && (!*parent || make_parent(base, h->mount, parent) == 0) &&
-			base_try(base, joined, false, name, set) == 0)
+		sweep_at(joined);
+		if (parent && (!*parent || make_parent(groups, base, h->mount, parent) == 0) &&
+			base_try(groups, base, joined, false, set) == 0)
 			return 0;
 		*why = parent ? errno : EINVAL;
-		base_done(base, name);
+		forget(groups, groups->n_places - places);
+		base_done(base);
 		return -1;
 	}
-	for (;;) {
-		if (base_try(base, path, strcmp(path, h->own) == 0, name, set) == 0)
+	/* All of them first: what a killed build left handed down makes a nearer place look possible. */
+	do
+		sweep_at(path);
+	while (go_up(path, h->mount));
+	free(path);
+	path = cb_xstrdup(h->own);
+	do {
+		if (base_try(groups, base, path, strcmp(path, h->own) == 0, set) == 0)
 			return 0;
 		if (!*why)
 			*why = errno;
-		char *slash = strrchr(path, '/');
-		if (strlen(path) <= stop || !slash || (size_t)(slash - path) < stop)
-			return -1;
-		*slash = '\0';
-	}
+	} while (go_up(path, h->mount));
+	return -1;
 }
 
 /* ---- all of them ---------------------------------------------------------------------------------------------- */
@@ -296,7 +277,7 @@ static unsigned int available(const struct cb_cgroup_hierarchy *h)
 	if (!h->v2)
 		return h->controllers;
 	cleanup_close int dir = open(h->mount, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	return dir < 0 ? 0 : read_controllers(dir, "cgroup.controllers");
+	return dir < 0 ? 0 : cb_cgroup_read_controllers(dir, "cgroup.controllers");
 }
 
 static int missing(const struct cb_limits *limits, unsigned int set, int why, struct cb_err **err)
@@ -323,6 +304,10 @@ static int missing(const struct cb_limits *limits, unsigned int set, int why, st
 	if (limits->cgroup_parent)
 		return cb_err_hint(err, CB_ERR_UNSUPPORTED, "is --cgroup-parent %s a place that you may write to?",
 			limits->cgroup_parent);
+	if (why == EBUSY)
+		return cb_err_hint(err, CB_ERR_UNSUPPORTED,
+			"give it a group of its own: systemd-run --user --scope -p Delegate=yes cbuild ...; in a container, "
+			"make it the first process (exec cbuild ...); or build without the limit");
 	return cb_err_hint(err, CB_ERR_UNSUPPORTED,
 		"run as root, or where control groups are delegated to you: systemd-run --user --scope -p Delegate=yes "
 		"cbuild ...; in a container they must be mounted writable; or build without the limit");
@@ -334,7 +319,7 @@ static void open_bases(struct cb_cgroups *groups, const struct cb_cgroup_layout 
 	/* Every wanted controller is in one hierarchy only: the kernel sees to that. */
 	for (size_t i = 0; i < layout->n && *left; i++) {
 		unsigned int set = available(&layout->v[i]) & *left;
-		if (!set || base_open(&groups->v[groups->n], &layout->v[i], limits, groups->name, set, why) < 0)
+		if (!set || base_open(groups, &layout->v[i], limits, set, why) < 0)
 			continue;
 		keep_settings(&groups->v[groups->n++], limits);
 		*left &= ~set;
@@ -342,10 +327,11 @@ static void open_bases(struct cb_cgroups *groups, const struct cb_cgroup_layout 
 	cb_log_debug("control groups %s: wanted %#x, not available %#x", groups->name, wanted, *left);
 }
 
-int cb_cgroups_open(const struct cb_limits *limits, struct cb_cgroups **ret, struct cb_err **err)
+int cb_cgroups_open(
+	const struct cb_limits *limits, struct cb_cgroup_heir *heir, struct cb_cgroups **ret, struct cb_err **err)
 {
-	cleanup_free char *mounts = read_text(AT_FDCWD, "/proc/self/mountinfo");
-	cleanup_free char *self = read_text(AT_FDCWD, "/proc/self/cgroup");
+	cleanup_free char *mounts = cb_cgroup_read(AT_FDCWD, "/proc/self/mountinfo");
+	cleanup_free char *self = cb_cgroup_read(AT_FDCWD, "/proc/self/cgroup");
 	unsigned int needs = cb_cgroup_needs(limits), wanted = needs | (limits->pids >= 0 ? CB_CONTROLLER_PIDS : 0);
 	unsigned int left = wanted;
 	struct cb_cgroup_layout layout;
@@ -356,6 +342,7 @@ int cb_cgroups_open(const struct cb_limits *limits, struct cb_cgroups **ret, str
 	if (!wanted)
 		return 0;
 	groups = cb_new0(struct cb_cgroups);
+	groups->heir = heir;
 	make_name(groups->name);
 	groups->required = needs != 0 || limits->cgroup_parent;
 	cb_cgroup_layout_parse(mounts ? mounts : "", self ? self : "", &layout);
@@ -377,7 +364,9 @@ struct cb_cgroups *cb_cgroups_close(struct cb_cgroups *groups)
 	if (!groups)
 		return NULL;
 	for (size_t i = 0; i < groups->n; i++)
-		base_done(&groups->v[i], groups->name);
+		base_done(&groups->v[i]);
+	forget(groups, groups->n_places);
+	free(groups->places);
 	free(groups);
 	return NULL;
 }
@@ -395,7 +384,8 @@ static int fill_group(const struct base *base, int dir, struct cb_err **err)
 		return cb_err_errno(err, errno, "prepare the control group");
 	for (size_t i = 0; i < base->n_settings; i++) {
 		const struct cb_cgroup_setting *s = &base->settings[i];
-		if (write_file(dir, s->file, s->value) == 0 || (s->optional && (errno == ENOENT || errno == EACCES)))
+		if (cb_cgroup_write(dir, s->file, s->value) == 0 ||
+			(s->optional && (errno == ENOENT || errno == EACCES)))
 			continue;
 		int r = cb_err_errno(err, errno, "set %s of the control group to %s", s->file, s->value);
 		return cb_err_recode(err, errno == EINVAL || errno == ERANGE ? CB_ERR_USAGE : r);
@@ -455,14 +445,14 @@ void cb_cgroups_kill(const struct cb_cgroups *groups, unsigned int number)
 	for (size_t i = 0; i < groups->n; i++) {
 		cleanup_close int dir = groups->v[i].v2 ? open_group(&groups->v[i], number) : -EBADF;
 		if (dir >= 0)
-			(void)write_file(dir, "cgroup.kill", "1");
+			(void)cb_cgroup_write(dir, "cgroup.kill", "1");
 	}
 }
 
 /* The number after @key on a line of its own; without @key, the number that the file is. */
 static uint64_t read_number(int dir, const char *file, const char *key)
 {
-	cleanup_free char *text = read_text(dir, file);
+	cleanup_free char *text = cb_cgroup_read(dir, file);
 	size_t len = key ? strlen(key) : 0;
 
 	for (const char *p = text; p && *p; p = strchr(p, '\n') ? strchr(p, '\n') + 1 : NULL)
@@ -508,21 +498,18 @@ static uint64_t own_oom_kills(const struct cb_cgroup_hierarchy *h)
 	cleanup_free char *path = cb_xstrdup(h->own);
 	const char *file = h->v2 ? "memory.events" : "memory.oom_control";
 
-	for (size_t stop = strlen(h->mount);;) {
+	do {
 		cleanup_close int dir = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		if (dir >= 0 && faccessat(dir, file, R_OK, AT_EACCESS) == 0)
 			return read_number(dir, file, "oom_kill");
-		char *slash = strrchr(path, '/');
-		if (strlen(path) <= stop || !slash || (size_t)(slash - path) < stop)
-			return 0;
-		*slash = '\0';
-	}
+	} while (go_up(path, h->mount));
+	return 0;
 }
 
 uint64_t cb_cgroup_own_oom_kills(void)
 {
-	cleanup_free char *mounts = read_text(AT_FDCWD, "/proc/self/mountinfo");
-	cleanup_free char *self = read_text(AT_FDCWD, "/proc/self/cgroup");
+	cleanup_free char *mounts = cb_cgroup_read(AT_FDCWD, "/proc/self/mountinfo");
+	cleanup_free char *self = cb_cgroup_read(AT_FDCWD, "/proc/self/cgroup");
 	struct cb_cgroup_layout layout;
 	uint64_t n = 0;
 

@@ -66,6 +66,7 @@ size_t cb_cgroup_settings(
 	const struct cb_limits *limits, bool v2, struct cb_cgroup_setting ret[static CB_CGROUP_SETTINGS_MAX]);
 
 struct cb_cgroups;
+struct cb_cgroup_heir;
 
 /** How a group was used. */
 struct cb_cgroup_usage {
@@ -77,9 +78,11 @@ struct cb_cgroup_usage {
 
 /**
  * Finds out what can be had and removes what dead processes left. *ret is NULL when nothing was asked for and nothing
- * is possible; CB_ERR_UNSUPPORTED when something was.
+ * is possible; CB_ERR_UNSUPPORTED when something was. The @heir (cgroup_heir.h; NULL: none), which is to live longer
+ * than *ret, is told what it has to remove in place of a process that was killed.
  */
-int cb_cgroups_open(const struct cb_limits *limits, struct cb_cgroups **ret, struct cb_err **err);
+int cb_cgroups_open(
+	const struct cb_limits *limits, struct cb_cgroup_heir *heir, struct cb_cgroups **ret, struct cb_err **err);
 /** Removes all groups; their processes are gone. */
 struct cb_cgroups *cb_cgroups_close(struct cb_cgroups *groups);
 /** True when the user asked for a limit: then a sandbox that cannot join its group is an error. */

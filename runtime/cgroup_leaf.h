@@ -7,9 +7,13 @@
 
 #include <stdbool.h>
 
+/** The leaf's name. */
+#define CB_CGROUP_SELF "self"
+
 /**
- * Moves this process, and cbuild-outer that waits for it, from the group @group to a new one "self" in @dir, which is
- * below it. 0, or -1 with errno and nobody moved: EBUSY when others are in @group as well, who are not ours to move.
+ * Moves this process, those that it has made, and cbuild-outer that waits for it, from the group @group to a new one
+ * "self" in @dir, which is below it. 0, or -1 with errno and nobody moved: EBUSY when others are in @group as well, who
+ * are not ours to move.
  */
 int cb_cgroup_leave(int group, int dir);
 

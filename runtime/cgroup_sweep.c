@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/file.h>
 #include <time.h>
@@ -10,12 +11,13 @@
 
 #include "base/fd.h"
 #include "base/strv.h"
+#include "runtime/cgroup_control.h"
+#include "runtime/cgroup_leaf.h"
 
 /* A group is busy for a moment after its last process was reaped. */
-#define REMOVE_TRIES 100
-#define REMOVE_WAIT_NS 5000000L
+#define REMOVE_WAIT_MS 5U
 
-static void list(int dir, const char *prefix, struct cb_strv *ret)
+void cb_cgroup_list(int dir, const char *prefix, struct cb_strv *ret)
 {
 	int copy = openat(dir, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *d = copy < 0 ? NULL : fdopendir(copy);
@@ -31,28 +33,49 @@ static void list(int dir, const char *prefix, struct cb_strv *ret)
 	closedir(d);
 }
 
-static void remove_group(int parent, const char *name)
+static void remove_group(int parent, const char *name, unsigned int patience_ms)
 {
-	const struct timespec wait = { .tv_nsec = REMOVE_WAIT_NS };
+	const struct timespec wait = { .tv_nsec = REMOVE_WAIT_MS * 1000000L };
 
-	for (int i = 0; i < REMOVE_TRIES; i++) {
-		if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno != EBUSY)
+	for (unsigned int ms = 0;; ms += REMOVE_WAIT_MS) {
+		if (unlinkat(parent, name, AT_REMOVEDIR) == 0 || errno != EBUSY || ms >= patience_ms)
 			return;
 		(void)nanosleep(&wait, NULL);
 	}
 }
 
-void cb_cgroup_remove_tree(int parent, const char *name)
+static void remove_sandboxes(int dir, unsigned int patience_ms)
 {
 	cleanup_strv struct cb_strv children = { 0 };
-	cleanup_close int dir = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 
-	if (dir < 0)
-		return;
-	list(dir, "", &children);
+	cb_cgroup_list(dir, "", &children);
 	for (size_t i = 0; i < children.n; i++)
-		remove_group(dir, children.v[i]);
-	remove_group(parent, name);
+		if (strcmp(children.v[i], CB_CGROUP_SELF) != 0)
+			remove_group(dir, children.v[i], patience_ms);
+}
+
+void cb_cgroup_place_remove(const struct cb_cgroup_place *place, unsigned int patience_ms)
+{
+	cleanup_close int dir = -EBADF;
+
+	if (place->made) {
+		(void)unlinkat(place->above, place->name, AT_REMOVEDIR);
+	} else {
+		dir = openat(place->above, place->name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+		if (dir >= 0) {
+			remove_sandboxes(dir, patience_ms);
+			cb_cgroup_take_all(dir);
+		}
+	}
+	cb_cgroup_lock(place->above);
+	cb_cgroup_take_back(place->above);
+	/*
+	 * A group with controllers for its children takes no processes: when others use them by now, we stay where we
+	 * are, and the next start removes what is left.
+	 */
+	if (dir >= 0 && cb_cgroup_return(place->above, dir))
+		remove_group(place->above, place->name, patience_ms);
+	cb_cgroup_unlock(place->above);
 }
 
 /* Exactly as we make them: a scope of that name may be anybody's. */
@@ -66,15 +89,23 @@ static bool is_ours(const char *name)
 	return digits && hex == 8 && name[digits + 1 + hex] == '\0';
 }
 
+static void sweep_one(int parent, const char *name)
+{
+	struct cb_cgroup_place place = { .above = parent };
+
+	snprintf(place.name, sizeof(place.name), "%s", name);
+	cb_cgroup_place_remove(&place, CB_CGROUP_PATIENCE_MS);
+}
+
 void cb_cgroup_sweep(int parent)
 {
 	cleanup_strv struct cb_strv names = { 0 };
 
-	list(parent, CB_CGROUP_PREFIX, &names);
+	cb_cgroup_list(parent, CB_CGROUP_PREFIX, &names);
 	for (size_t i = 0; i < names.n; i++) {
 		cleanup_close int dir = openat(parent, names.v[i], O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 		/* With their cbuild the kernel has killed its processes. */
 		if (dir >= 0 && is_ours(names.v[i]) && flock(dir, LOCK_EX | LOCK_NB) == 0)
-			cb_cgroup_remove_tree(parent, names.v[i]);
+			sweep_one(parent, names.v[i]);
 	}
 }

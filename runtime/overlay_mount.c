@@ -90,6 +90,17 @@ int cb_overlay_mount_new(
 	return mnt;
 }
 
+bool cb_overlay_kernel_takes(enum cb_overlay_api api, int dir)
+{
+	const struct cb_overlay_env env = { .api = api };
+	cleanup_close int fs = -EBADF;
+
+	if (api == CB_OVERLAY_MOUNT)
+		return true;
+	fs = cb_sys_fsopen("overlay");
+	return fs >= 0 && set_dir(&env, fs, "lowerdir+", dir) == 0;
+}
+
 /*
  * mount(2) takes one page of options, so the names must be short: a thread of its own moves to /proc/self/fd, where
  * the name of a layer is its descriptor's number, as docker does with links in a directory.

@@ -12,6 +12,8 @@ struct cb_overlay_parts {
 	int upper, work; /* -1: none */
 };
 
+/** Whether this kernel has a way at all: a failure of one that it does not know says nothing about the host. */
+bool cb_overlay_kernel_takes(enum cb_overlay_api api, int dir);
 /** fsopen and fsmount, layers as descriptors (env->api FDS) or as names of descriptors (STRINGS). */
 int cb_overlay_mount_new(
 	const struct cb_overlay_env *env, const struct cb_overlay_parts *parts, unsigned int attr, struct cb_err **err);

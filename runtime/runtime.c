@@ -67,8 +67,10 @@ static int make_ready(struct cb_runtime *rt, struct cb_err **err)
 	int r = 0;
 
 	rt->oom_kills = cb_cgroup_own_oom_kills();
-	if (!rt->groups)
-		r = cb_cgroups_open(&rt->options.limits, &rt->groups, err);
+	if (!rt->groups) {
+		rt->heir.seed = rt->seed.pid > 0 ? &rt->seed : NULL;
+		r = cb_cgroups_open(&rt->options.limits, &rt->heir, &rt->groups, err);
+	}
 	if (r == 0)
 		r = cb_runtime_choose_rung(rt, err);
 	if (r < 0)
@@ -134,6 +136,7 @@ struct cb_runtime *cb_runtime_close(struct cb_runtime *rt)
 	cb_emulations_free(rt->emulations);
 	free(rt->network_reason);
 	cb_cgroups_close(rt->groups);
+	cb_cgroup_heir_stop(&rt->heir);
 	empty_trash(rt);
 	for (size_t i = 0; i < CB_RUNTIME_RUNGS; i++)
 		free(rt->info.rungs[i].reason);

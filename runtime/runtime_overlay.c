@@ -10,6 +10,7 @@
 #include "base/path.h"
 #include "runtime/kernel.h"
 #include "runtime/mapped.h"
+#include "runtime/overlay_mount.h"
 #include "runtime/runtime_private.h"
 
 static int try_stub(struct cb_runtime *rt, bool on_disk, struct cb_err **err)
@@ -80,30 +81,51 @@ static void renew_mapped(struct cb_runtime *rt)
 		rt->overlay.mapped = cb_mapped_new(rt->options.store_fd > 0 ? rt->options.store_fd : -1);
 }
 
-static int choose_api(struct cb_runtime *rt, enum cb_overlay_api want, int dir, struct cb_err **err)
+static int try_api(struct cb_runtime *rt, enum cb_overlay_api api, int dir, struct cb_err **err)
 {
 	int r = -1;
 
-	for (int api = CB_OVERLAY_FDS; api <= CB_OVERLAY_MOUNT; api++) {
-		if (want != CB_OVERLAY_AUTO && want != (enum cb_overlay_api)api)
+	rt->overlay.api = api;
+	for (int on_disk = 0; r < 0 && on_disk < 2; on_disk++) {
+		cleanup_err struct cb_err *why = NULL;
+		rt->overlay.attach = on_disk;
+		renew_mapped(rt);
+		r = try_stub(rt, on_disk != 0, &why);
+		if (r == 0)
+			r = try_overlay(rt, dir, &why);
+		if (r == 0)
+			return 0;
+		cb_log_debug("overlay api %d: %s", api, cb_err_msg(why));
+		/* The second is the one that all kernels take. */
+		cb_err_free(*err);
+		*err = CB_TAKE_PTR(why);
+	}
+	return r;
+}
+
+/*
+ * Of several failures, that of the first way that this kernel knows is the one to tell: it should work. What is newer
+ * fails on each host with that kernel, and says nothing.
+ */
+static int choose_api(struct cb_runtime *rt, enum cb_overlay_api want, int dir, struct cb_err **err)
+{
+	bool told = false;
+	int r = -1;
+
+	for (enum cb_overlay_api api = CB_OVERLAY_FDS; api <= CB_OVERLAY_MOUNT; api++) {
+		cleanup_err struct cb_err *why = NULL;
+		if (want != CB_OVERLAY_AUTO && want != api)
 			continue;
-		rt->overlay.api = (enum cb_overlay_api)api;
-		for (int on_disk = 0; on_disk < 2; on_disk++) {
-			rt->overlay.attach = on_disk;
-			renew_mapped(rt);
-			cleanup_err struct cb_err *why = NULL;
-			r = try_stub(rt, on_disk != 0, &why);
-			if (r == 0)
-				r = try_overlay(rt, dir, &why);
-			if (r == 0) {
-				rt->info.overlay_api = rt->overlay.api;
-				return 0;
-			}
-			cb_log_debug("overlay api %d: %s", api, cb_err_msg(why));
-			/* The first way is the one that should work, so its failure is the one to tell. */
-			if (!*err)
-				cb_err_move(err, CB_TAKE_PTR(why));
+		r = try_api(rt, api, dir, &why);
+		if (r == 0) {
+			rt->info.overlay_api = api;
+			return 0;
 		}
+		if (told)
+			continue;
+		cb_err_free(*err);
+		*err = CB_TAKE_PTR(why);
+		told = cb_overlay_kernel_takes(api, dir);
 	}
 	return r;
 }

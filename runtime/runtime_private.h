@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "runtime/cgroup.h"
+#include "runtime/cgroup_heir.h"
 #include "runtime/emulate.h"
 #include "runtime/network.h"
 #include "runtime/overlay.h"
@@ -35,8 +36,9 @@ struct cb_runtime {
 	int trash; /* directory below scratch_fd, made when first needed, removed at the end; -1 */
 	unsigned int n_trash;
 	struct cb_cgroups *groups; /* or NULL */
-	uint64_t memory_limit;     /* of the groups, or 0 */
-	uint64_t oom_kills;        /* of our own group, before any run */
+	struct cb_cgroup_heir heir;
+	uint64_t memory_limit; /* of the groups, or 0 */
+	uint64_t oom_kills;    /* of our own group, before any run */
 
 	struct cb_emulations *emulations;
 

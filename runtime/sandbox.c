@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/keyctl.h>
+#include <linux/magic.h>
 #include <net/if.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -14,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/vfs.h>
 
 #include "base/fd.h"
 #include "runtime/channel.h"
@@ -80,11 +82,16 @@ static void raise_loopback(const struct cb_sandbox *sb)
  * In its control groups, the sandbox makes itself a namespace of them, in which they are the root. It is alone in its
  * thread group, which "tasks" of v1 wants.
  */
-static void join(const struct cb_sandbox *sb, const struct cb_sandbox_setup *setup)
+static void join(struct cb_sandbox *sb, const struct cb_sandbox_setup *setup)
 {
-	for (size_t i = 0; i < setup->n_groups; i++)
-		if (write(setup->groups[i], "0", 1) != 1 && setup->groups_required)
+	struct statfs fs;
+
+	for (size_t i = 0; i < setup->n_groups; i++) {
+		if (write(setup->groups[i], "0", 1) == 1)
+			sb->own_group |= fstatfs(setup->groups[i], &fs) == 0 && fs.f_type == CGROUP2_SUPER_MAGIC;
+		else if (setup->groups_required)
 			cb_sandbox_fail(sb, errno, "join the control group of the step");
+	}
 	if (!(setup->kind & CB_SANDBOX_CHROOT) && unshare(CLONE_NEWCGROUP) < 0)
 		cb_sandbox_fail(sb, errno, "make a control group namespace");
 	if (setup->kind & CB_SANDBOX_JOINED && setns(setup->netns, CLONE_NEWNET) < 0)

@@ -49,6 +49,7 @@ struct cb_sandbox {
 	int sock;
 	int recorder; /* to recorder.h, with CB_SANDBOX_RECORDED; or -1 */
 	unsigned int kind;
+	bool own_group;   /* it is in a group of cgroup v2 of its own */
 	const char *root; /* the path of the root that is being put together */
 };
 

@@ -131,15 +131,11 @@ static void stage_sys(const struct cb_sandbox *sb, unsigned int rdonly)
 	const char *cgroup = CB_STAGE_SYS "/fs/cgroup";
 	if (access(cgroup, F_OK) < 0)
 		return;
-	bool mounted = try_mount("cgroup2", NULL, 0, ATTR_SYSTEM | rdonly, cgroup) == 0;
 	/*
-	 * A sandbox without a group of its own may see the root of the hierarchy, with the groups of the whole host in
-	 * it. The root is the one that has no events.
+	 * A sandbox without a group of its own would see that of cbuild, or the root of the hierarchy with the groups
+	 * of the whole host in it.
 	 */
-	if (mounted && rdonly && access(CB_STAGE_SYS "/fs/cgroup/cgroup.events", F_OK) < 0) {
-		(void)umount2(cgroup, MNT_DETACH);
-		mounted = false;
-	}
+	bool mounted = (sb->own_group || !rdonly) && try_mount("cgroup2", NULL, 0, ATTR_SYSTEM | rdonly, cgroup) == 0;
 	if (!mounted && bind_over(CB_STAGE_EMPTY, cgroup, ATTR_SYSTEM | MOUNT_ATTR_RDONLY) < 0)
 		cb_sandbox_fail(sb, errno, "mount /sys/fs/cgroup");
 }

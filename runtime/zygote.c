@@ -16,12 +16,12 @@
 #include "base/fd.h"
 #include "runtime/cgroup.h"
 #include "runtime/channel.h"
-#include "runtime/devices.h"
 #include "runtime/keeper.h"
 #include "runtime/kernel.h"
 #include "runtime/recorder.h"
 #include "runtime/sandbox.h"
 #include "runtime/zygote_mounts.h"
+#include "runtime/zygote_private.h"
 
 /* Owner to zygote: one byte 'M' (ids are mapped), or this with descriptors of control groups. */
 struct request {
@@ -242,8 +242,7 @@ static CB_NORETURN void serve(struct zygote_state *z)
 	}
 }
 
-/* Descriptors 0 to 2 are /dev/null, 3 is the channel, 4 may be @sys, and nothing else is left. */
-static int tidy_fds(int sock, int *sys)
+int cb_zygote_tidy_fds(int sock, int *sys)
 {
 	int null = open("/dev/null", O_RDWR | O_CLOEXEC), copy, sys_copy = -1;
 
@@ -298,7 +297,7 @@ static CB_NORETURN void zygote_main(int sock, enum cb_zygote_mode mode, bool dea
 	(void)prctl(PR_SET_DUMPABLE, 0);
 	(void)setsid();
 	umask(0);
-	if (tidy_fds(sock, &sys) < 0) {
+	if (cb_zygote_tidy_fds(sock, &sys) < 0) {
 		reply_error(sock, errno, "close descriptors");
 		_exit(1);
 	}
@@ -369,9 +368,7 @@ static int read_reply(int sock, struct reply *reply, int *fds, size_t *n_fds, st
 	return 0;
 }
 
-/* @flags: CLONE_PARENT, or 0. @other, the owner's end of @sock, or -1, must not stay open. The pid, or -1 with errno.
- */
-static pid_t clone_zygote(enum cb_zygote_mode mode, int sock, int other, uint64_t flags, bool death_signal)
+pid_t cb_zygote_clone(enum cb_zygote_mode mode, int sock, int other, uint64_t flags, bool death_signal)
 {
 	static const uint64_t namespaces[] = {
 		[CB_ZYGOTE_OWN] = CLONE_NEWNS | CLONE_NEWPID,
@@ -393,125 +390,6 @@ static pid_t clone_zygote(enum cb_zygote_mode mode, int sock, int other, uint64_
 	return pid;
 }
 
-/* ---- the seed ------------------------------------------------------------------------------------------------- */
-
-/* What it is asked for: a zygote, with its end of its channel, or who makes devices, with what that needs. */
-struct order {
-	bool devices;
-	enum cb_zygote_mode mode;
-};
-
-/* Back comes a pid, or a negative error number. */
-static void seed_zygote(enum cb_zygote_mode mode, int sock, bool death_signal)
-{
-	/* The parent of both, and so the thread whose end is their end, is the same. */
-	pid_t pid = clone_zygote(mode, sock, -1, CLONE_PARENT, death_signal);
-
-	if (pid < 0)
-		pid = -errno;
-	if (cb_channel_send(3, &pid, sizeof(pid), NULL, 0) < 0)
-		_exit(1);
-}
-
-static CB_NORETURN void seed_main(int sock, bool death_signal)
-{
-	struct order order;
-	int none = -1;
-
-	(void)prctl(PR_SET_NAME, "cbuild-seed");
-	if (death_signal)
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-	/* Nobody waits for those who make devices. */
-	(void)signal(SIGCHLD, SIG_IGN);
-	if (tidy_fds(sock, &none) < 0)
-		_exit(1);
-	for (;;) {
-		int fds[3];
-		size_t n_fds = ARRAY_SIZE(fds);
-		ssize_t n = cb_channel_recv(3, &order, sizeof(order), fds, &n_fds);
-		if (n != (ssize_t)sizeof(order) || n_fds != (order.devices ? 3 : 1))
-			_exit(0);
-		if (!order.devices)
-			seed_zygote(order.mode, fds[0], death_signal);
-		else if (fork() == 0)
-			cb_devices_main(fds[0], fds[1], fds[2]);
-		for (size_t i = 0; i < n_fds; i++)
-			close(fds[i]);
-	}
-}
-
-int cb_zygote_seed_start(struct cb_zygote_seed *ret, struct cb_err **err)
-{
-	bool death_signal = gettid() == getpid();
-	int pair[2];
-
-	if (cb_channel_pair(pair) < 0)
-		return cb_err_errno(err, errno, "make channel");
-	pid_t pid = fork();
-	if (pid == 0) {
-		close(pair[0]);
-		seed_main(pair[1], death_signal);
-	}
-	close(pair[1]);
-	if (pid < 0) {
-		cb_closep(&pair[0]);
-		return cb_err_errno(err, errno, "fork");
-	}
-	*ret = (struct cb_zygote_seed){ pid, pair[0] };
-	return 0;
-}
-
-void cb_zygote_seed_stop(struct cb_zygote_seed *seed)
-{
-	if (seed->pid <= 0)
-		return;
-	cb_closep(&seed->sock);
-	(void)kill(seed->pid, SIGKILL);
-	while (waitpid(seed->pid, NULL, 0) < 0 && errno == EINTR)
-		;
-	*seed = (struct cb_zygote_seed){ .sock = -EBADF };
-}
-
-static pid_t ask_seed(const struct cb_zygote_seed *seed, enum cb_zygote_mode mode, int sock)
-{
-	struct order order;
-	pid_t pid = -1;
-
-	memset(&order, 0, sizeof(order));
-	order.mode = mode;
-	if (cb_channel_send(seed->sock, &order, sizeof(order), &sock, 1) < 0)
-		return -1;
-	ssize_t n = cb_channel_recv(seed->sock, &pid, sizeof(pid), NULL, NULL);
-	if (n != (ssize_t)sizeof(pid)) {
-		errno = n < 0 ? errno : ECHILD;
-		return -1;
-	}
-	if (pid < 0) {
-		errno = -pid;
-		return -1;
-	}
-	return pid;
-}
-
-int cb_zygote_seed_devices(const struct cb_zygote_seed *seed, int listener, int userns, int *ret)
-{
-	struct order order;
-	int end[2];
-
-	memset(&order, 0, sizeof(order));
-	order.devices = true;
-	if (pipe2(end, O_CLOEXEC) < 0)
-		return -1;
-	const int fds[] = { listener, userns, end[1] };
-	int r = cb_channel_send(seed->sock, &order, sizeof(order), fds, ARRAY_SIZE(fds));
-	close(end[1]);
-	if (r < 0)
-		cb_closep(&end[0]);
-	else
-		*ret = end[0];
-	return r;
-}
-
 /* ---- the owner's side ----------------------------------------------------------------------------------------- */
 
 int cb_zygote_start(
@@ -524,8 +402,8 @@ int cb_zygote_start(
 
 	if (cb_channel_pair(pair) < 0)
 		return cb_err_errno(err, errno, "make channel");
-	zygote.pid =
-		seed ? ask_seed(seed, mode, pair[1]) : clone_zygote(mode, pair[1], pair[0], 0, gettid() == getpid());
+	zygote.pid = seed ? cb_zygote_seed_ask(seed, mode, pair[1])
+			  : cb_zygote_clone(mode, pair[1], pair[0], 0, gettid() == getpid());
 	int saved = errno;
 	close(pair[1]);
 	zygote.sock = pair[0];

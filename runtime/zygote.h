@@ -71,6 +71,11 @@ int cb_zygote_seed_start(struct cb_zygote_seed *ret, struct cb_err **err);
 /** Ends it; zygotes that it has made stay, who makes devices does not. Idempotent. */
 void cb_zygote_seed_stop(struct cb_zygote_seed *seed);
 /**
+ * Starts the process of cgroup_heir.h, as a child of this one, and gives the other end of its channel. Without @seed
+ * (NULL) it is forked, and the calling process must have one thread.
+ */
+int cb_zygote_heir(const struct cb_zygote_seed *seed, pid_t *ret, int *ret_sock, struct cb_err **err);
+/**
  * Lets a fork of it answer the @listener of a sandbox in @userns. *ret is a descriptor that is at its end (POLLHUP)
  * when that process has ended. Any thread. 0, or -1 with errno.
  */

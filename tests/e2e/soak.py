@@ -4,14 +4,16 @@
     soak.py KILLS CONTEXT [OPTION of cbuild build ...]
 
 First a build shows how long one takes here. Each round starts a build of CONTEXT, kills it after a random time by SIGKILL, alone or with its whole process group, and
-waits until no process of it is left: this program is the reaper of all orphans below it, so none can hide. The mounts,
-namespaces and control groups that are there must be those from before, and now and then the store is checked. At the end
+waits until no process and no control group of it is left: this program is the reaper of all orphans below it, so none can hide. The mounts
+and namespaces that are there must be those from before, and now and then the store is checked. At the end
 a build must succeed, clean up after all those before it, and leave a store that passes `cbuild fsck`.
 
 The last line is a summary. Environment: CBUILD, CBUILD_ROOT; SEED, to repeat a run."""
 import ctypes
+import fcntl
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -61,11 +63,25 @@ def mounts():
         return sorted(line.split(' ', 1)[1] for line in f if STORE in line or ' nsfs ' in line)
 
 
-def groups(pid):
-    """Control groups of the build that `pid` was; those of others are theirs."""
+def groups():
+    """Control groups of ours that no build holds: a build locks its own for as long as it lives."""
     found = []
     for top, directories, _ in os.walk('/sys/fs/cgroup'):
-        found += [os.path.join(top, name) for name in directories if name.startswith('cbuild-%d-' % pid)]
+        for name in directories:
+            path = os.path.join(top, name)
+            try:
+                if not re.fullmatch('cbuild-[0-9]+-[0-9a-f]{8}', name) or os.stat(path).st_uid != os.getuid():
+                    continue
+                fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+            except OSError:
+                continue  # it has gone
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                found.append(path)
+            except OSError:
+                pass  # another build's
+            finally:
+                os.close(fd)
     return found
 
 
@@ -77,9 +93,8 @@ def fail(what):
 class Soak:
     def __init__(self, context, options):
         self.context, self.options = context, options
-        self.killed, self.finished, self.longest, self.checks, self.swept = 0, 0, 0.0, 0, 0
+        self.killed, self.finished, self.longest, self.checks = 0, 0, 0.0, 0
         self.takes = 1.0  # seconds of a build
-        self.pids = []
 
     def start(self, number):
         command = [CBUILD, 'build', '--build-arg', 'NONCE=%s' % number] + self.options + [self.context]
@@ -98,11 +113,15 @@ class Soak:
                 fail('%s: processes are left: %s' % (what, subprocess.run(
                     ['ps', '-o', 'pid,ppid,stat,wchan,args', '-p', ','.join(map(str, left))], capture_output=True, text=True).stdout))
             time.sleep(0.005)
+        # Those that another build has left are swept by it or by its heir, while we wait.
+        while groups():
+            if time.monotonic() - begin > PATIENCE:
+                fail('%s: control groups are left: %s' % (what, ' '.join(groups()[:10])))
+            time.sleep(0.05)
         return time.monotonic() - begin
 
     def round(self, number):
         begin, build = time.monotonic(), self.start(number)
-        self.pids.append(build.pid)
         time.sleep(random.random() * self.takes)
         whole = random.random() < 0.5
         try:
@@ -130,15 +149,10 @@ class Soak:
         self.checks += 1
 
     def last(self):
-        self.swept = sum(len(groups(pid)) for pid in self.pids)
         build = self.start('last')
         if build.wait():
             fail('the last build: exit status %d' % build.returncode)
         self.gone('the last build')
-        self.pids.append(build.pid)
-        left = [group for pid in self.pids for group in groups(pid)]
-        if left:
-            fail('control groups are left: %s' % ' '.join(left[:10]))
         left = os.listdir(STORE + '/tmp')
         if left:
             fail('temporary files are left: %s' % ' '.join(left[:10]))
@@ -164,9 +178,9 @@ def main():
         if number % CHECK_EVERY == 0:
             soak.fsck('round %d' % number)
     soak.last()
-    print('%d builds in %.0f s, %d killed, %d faster than that; left: 0 processes, 0 mounts, 0 namespaces, 0 control groups '
-          '(%d until the last build), 0 temporary files; the last process went at most %.2f s later; fsck passed %d times; '
-          'SEED=%s' % (number, time.monotonic() - begin, soak.killed, soak.finished, soak.swept, soak.longest, soak.checks, seed))
+    print('%d builds in %.0f s, %d killed, %d faster than that; left: 0 processes, 0 mounts, 0 namespaces, 0 control groups, '
+          '0 temporary files; the last process went at most %.2f s later; fsck passed %d times; '
+          'SEED=%s' % (number, time.monotonic() - begin, soak.killed, soak.finished, soak.longest, soak.checks, seed))
 
 
 if __name__ == '__main__':

@@ -160,6 +160,13 @@ static int put(int dir, const char *file, const char *text)
 	return fd < 0 || cb_fd_write_all(fd, text, strlen(text)) < 0 ? -errno : 0;
 }
 
+static int move(int dir, pid_t pid)
+{
+	cleanup_free char *text = cb_xasprintf("%d", (int)pid);
+
+	return put(dir, "cgroup.procs", text);
+}
+
 static bool is_in(const char *end)
 {
 	cleanup_buf struct cb_buf text = { 0 };
@@ -169,8 +176,8 @@ static bool is_in(const char *end)
 	return v2 && cb_str_ends(v2, end);
 }
 
-/* In a child, alone in @group: 0, or the number of the check that failed. */
-static int leave_and_return(int group, const char *controller)
+/* In a child, alone in @group: 0, or the number of the check that failed. The @stranger is somewhere else. */
+static int leave_and_return(int group, const char *controller, pid_t stranger)
 {
 	cleanup_close int dir = openat(group, "below", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	cleanup_free char *without = cb_xasprintf("-%s", controller + 1);
@@ -189,15 +196,23 @@ static int leave_and_return(int group, const char *controller)
 	if (put(group, "cgroup.subtree_control", without) < 0 || !cb_cgroup_return(group, dir) ||
 		is_in("/below/self\n"))
 		return 6;
-	/* Somebody else is there too: a child of ours, which is not cbuild-outer. */
-	pid_t other = fork();
-	if (other == 0) {
+	/* A child of ours goes along: a build has made its seed by then. */
+	pid_t child = fork();
+	if (child == 0) {
 		(void)pause();
 		_exit(0);
 	}
-	int r = cb_cgroup_leave(group, dir) == -1 && errno == EBUSY && !is_in("/below/self\n") ? 0 : 7;
-	(void)kill(other, SIGKILL);
-	(void)waitpid(other, NULL, 0);
+	int r = 0;
+	if (cb_cgroup_leave(group, dir) < 0 || !is_in("/below/self\n"))
+		r = 7;
+	else if (put(group, "cgroup.subtree_control", controller) < 0 ||
+		 put(group, "cgroup.subtree_control", without) < 0 || !cb_cgroup_return(group, dir))
+		r = 8;
+	else if (move(group, stranger) < 0 || cb_cgroup_leave(group, dir) == 0 || errno != EBUSY ||
+		 is_in("/below/self\n"))
+		r = 9;
+	(void)kill(child, SIGKILL);
+	(void)waitpid(child, NULL, 0);
 	return r;
 }
 
@@ -236,14 +251,23 @@ static void leaves_its_group(void **state)
 		mkdirat(top, name, 0755) < 0) {
 		print_message("SKIPPED: no group of cgroup v2 with a controller can be made here\n");
 		skip();
+		return;
 	}
 	cleanup_close int group = openat(top, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	int status = -1;
 	assert_int_equal(mkdirat(group, "below", 0755), 0);
+	/* Not of the family of the one that leaves. */
+	pid_t stranger = fork();
+	if (stranger == 0) {
+		(void)pause();
+		_exit(0);
+	}
 	pid_t pid = fork();
 	if (pid == 0)
-		_exit(leave_and_return(group, controller));
+		_exit(leave_and_return(group, controller, stranger));
 	(void)waitpid(pid, &status, 0);
+	(void)kill(stranger, SIGKILL);
+	(void)waitpid(stranger, NULL, 0);
 	(void)remove_soon(group, "below/self");
 	(void)remove_soon(group, "below");
 	bool removed = remove_soon(top, name);
