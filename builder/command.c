@@ -117,8 +117,9 @@ int cb_command_main(int argc, char **argv)
 	const struct cb_command *command;
 
 	hold_standard_descriptors();
-	/* A closed pipe is an error to report, not a death in the middle of a build. */
+	/* A closed pipe and a file that grew above `ulimit -f` are errors to report, not a death in the middle of a build. */
 	signal(SIGPIPE, SIG_IGN);
+	signal(SIGXFSZ, SIG_IGN);
 	if (argc < 2) {
 		cb_help_print(NULL, STDERR_FILENO);
 		return CB_EXIT_USAGE;
