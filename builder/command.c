@@ -117,7 +117,8 @@ int cb_command_main(int argc, char **argv)
 	const struct cb_command *command;
 
 	hold_standard_descriptors();
-	/* A closed pipe and a file that grew above `ulimit -f` are errors to report, not a death in the middle of a build. */
+	/* A closed pipe and a file that grew above `ulimit -f` are errors to report, not a death in the middle of a
+	 * build. */
 	signal(SIGPIPE, SIG_IGN);
 	signal(SIGXFSZ, SIG_IGN);
 	if (argc < 2) {
