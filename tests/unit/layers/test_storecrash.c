@@ -224,7 +224,7 @@ static void half_made_states(void **state)
 	/* killed in the middle of a step */
 	overwrite(fx, "tmp/aaaaaaaaaaaa.lock", "");
 	make_dir(fx, "tmp/aaaaaaaaaaaa/aaaaaaaaaaaa00000000/fs/usr");
-	make_dir(fx, "tmp/aaaaaaaaaaaa/aaaaaaaaaaaa00000000/work/work");
+	make_dir(fx, "tmp/aaaaaaaaaaaa/work-aaaaaaaaaaaa00000000/work");
 	overwrite(fx, "tmp/aaaaaaaaaaaa/aaaaaaaaaaaa00000001", "half a blob");
 	/* after the rename of a snapshot, before its row */
 	make_dir(fx, "snapshots/aaaaaaaaaaaa00000002/fs");
